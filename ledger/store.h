@@ -1,0 +1,70 @@
+// The store: this node's credit chain, blocks seen of others, and the records of both roles, in one SQLite file.
+// WAL with full sync; everything between begin() and commit() is durable together, or not at all.
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/block.h"
+#include "core/types.h"
+
+namespace tnode {
+
+struct Balance {
+  Micro balance_micro = 0, held_micro = 0;
+  Micro unclaimed_micro = 0;      ///< DEBITs to this key not yet credited
+  Micro unclaimed_out_micro = 0;  ///< DEBITs of this key whose CREDIT has not been seen
+  Micro line_micro = 0;
+  std::uint64_t blocks = 0;
+  BlockId head;
+};
+
+class Store {
+ public:
+  /// Opens or makes <home>/tnode.db, checks its version (`newer`), replays the own chain and compares every balance (`invalid`).
+  /// Read-only opens work beside a running node and write nothing.
+  struct Options { std::string path; NodeKey key; const KeyPair* signer = nullptr; bool read_only = false; Micro line_micro = 1000 * credit_micro; };
+  static Result<std::unique_ptr<Store>> open(const Options& options, TimeMs now);
+  ~Store();
+
+  /// One transaction around any number of calls below. `io` when the disk refuses; then nothing of it happened.
+  Result<void> begin();
+  Result<void> commit();
+  void rollback();
+
+  // Blocks of this node. Each is checked by the chain's rules before it is signed.
+  /// Puts `amount` aside. The same ref again returns the block that is there. `credit` when the line does not allow it.
+  Result<Block> hold(const NodeKey& payee, const Hash& ref, const Hash& evidence, Micro amount, TimeMs expiry_ms, TimeMs now);
+  /// Ends the hold of `ref` and pays `amount` ≤ held; the rest is free again. Idempotent by ref.
+  Result<Block> debit(const Hash& ref, const Hash& evidence, Micro amount, TimeMs now);
+  /// Ends the hold of `ref` without paying. Idempotent by ref; `exists` when it was paid already.
+  Result<Block> release(const Hash& ref, const Hash& evidence, TimeMs now);
+  /// Payee's half of a DEBIT made out to this key; stores the DEBIT too. Idempotent by the debit's id.
+  Result<Block> credit(const Block& debit_block, TimeMs now);
+
+  /// Keeps a verified foreign block (a HOLD or DEBIT naming us, a CREDIT on our DEBIT).
+  /// `invalid` when it contradicts one we have (same key and seq, other id): both are kept as proof.
+  Result<void> keep_foreign(const Block& block);
+  std::optional<Block> find_block(const BlockId& id) const;
+  /// What `key` owes us and has not paid by any credit of ours in the other direction: sum of CREDITs we wrote on its DEBITs.
+  Micro credited_from(const NodeKey& key) const;
+
+  Balance balance() const;
+  /// Own blocks, oldest first, from seq `from`, at most `limit`.
+  std::vector<Block> history(std::uint64_t from, std::size_t limit) const;
+
+  // Records of the two roles: small values under (bucket, key). Encoding is the caller's.
+  Result<void> put(std::string_view bucket, std::string_view key, std::string_view value);
+  Result<void> erase(std::string_view bucket, std::string_view key);
+  std::optional<Bytes> get(std::string_view bucket, std::string_view key) const;
+  void scan(std::string_view bucket, const std::function<void(std::string_view key, std::string_view value)>& each) const;
+
+ private:
+  struct Impl;
+  explicit Store(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tnode

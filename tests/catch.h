@@ -1,0 +1,7 @@
+// Catch2 under one name: v2 on Debian 12, v3 on Debian 13.
+#pragma once
+#ifdef TNODE_CATCH2_V2
+#include <catch2/catch.hpp>
+#else
+#include <catch2/catch_all.hpp>
+#endif
