@@ -1,0 +1,500 @@
+#include "core/farmer.h"
+
+#include <algorithm>
+
+#include "core/amount.h"
+
+namespace tnode {
+namespace {
+
+Bytes vote_key(const AwardId& award, UnitNumber unit) { return Bytes(award.view()) + std::to_string(unit); }
+Bytes signed_bytes(const Signed& message) { return message.body + Bytes(reinterpret_cast<const char*>(message.signature.data()), message.signature.size()); }
+
+}  // namespace
+
+Farmer::Farmer(FarmerOptions options) : options_(std::move(options)), balance_micro_(options_.balance_micro) {
+  check(options_.key != nullptr, "a farmer has a key");
+}
+
+std::vector<FarmerEffect> Farmer::step(TimeMs now, const std::vector<FarmerEvent>& events) {
+  now_ = now;
+  effects_.clear();
+  for (const auto& event : events) std::visit([this](const auto& e) { on(e); }, event);
+  start_units();
+  send_commits();
+  return std::move(effects_);
+}
+
+// --- peers and offers ---
+
+void Farmer::on(const PeerCame& event) {
+  up_.insert(event.key);
+  for (auto& [id, known] : offers_) {
+    if (known.over || now_ >= known.offer.expires_ms) continue;
+    if (known.offer.requester == event.key) { known.bid_sent = false; answer(known, id); }
+    // Pass on what we heard: a node that meets only us still learns of it.
+    else emit(Send{event.key, OfferMessage{known.message}});
+  }
+  // Whatever the requester may have missed is said again, and means the same.
+  for (auto& [id, lease] : leases_) {
+    if (lease.offer.requester != event.key) continue;
+    emit(Send{event.key, AcceptMessage{Accept{id}}});
+    std::vector<UnitNumber> revealed;
+    for (auto& [number, work] : lease.units) {
+      if (work.step == Step::ran || work.step == Step::revealed) { work.commit_due = true; commits_due_.insert(id); }
+      if (work.step == Step::revealed) revealed.push_back(number);
+    }
+    send_commits();
+    reveal(lease, revealed);
+  }
+}
+
+void Farmer::on(const PeerLeft& event) { up_.erase(event.key); }
+
+void Farmer::on(const MessageCame& event) {
+  struct Visitor {
+    Farmer& self;
+    const NodeKey& from;
+    void operator()(const OfferMessage& m) { self.on_offer(from, m.offer); }
+    void operator()(const AwardMessage& m) { self.on_award(from, m.award); }
+    void operator()(const CommitSetMessage& m) { self.on_commit_set(from, m.commit_set); }
+    void operator()(const VerdictMessage& m) { self.on_verdict(from, m.verdict); }
+    void operator()(const DoneMessage& m) { self.on_done(from, m.done); }
+    void operator()(const CancelMessage& m) { self.on_cancel(from, m.cancel.offer); }
+    void operator()(const RefuseMessage& m) {
+      auto lease = self.leases_.find(rename_id<AwardId>(m.refuse.about));
+      if (lease != self.leases_.end() && lease->second.offer.requester == from && m.refuse.reason == "lease_over")
+        self.drop_lease(lease->first, "the requester says that the lease is over: " + m.refuse.detail);
+      else self.note("refused_us", {{"requester", to_hex(from)}, {"reason", m.refuse.reason}, {"detail", m.refuse.detail}});
+    }
+    // A farmer hears these only from a confused peer.
+    void operator()(const BidMessage&) {}
+    void operator()(const AcceptMessage&) {}
+    void operator()(const CommitMessage&) {}
+    void operator()(const RevealMessage&) {}
+    void operator()(const CreditMessage&) {}
+    void operator()(const MirroredMessage&) {}
+  };
+  std::visit(Visitor{*this, event.from}, event.message);
+}
+
+void Farmer::on_offer(const NodeKey& from, const Signed& message) {
+  OfferId id = offer_id(message.body);
+  auto it = offers_.find(id);
+  if (it != offers_.end()) {
+    if (from == it->second.offer.requester && !it->second.over) { it->second.bid_sent = false; answer(it->second, id); }
+    return;
+  }
+  if (offers_.size() >= max_offers_known) return refuse(from, rename_id<Hash>(id), "busy", "too many offers are known here");
+  auto offer = decode_offer(message.body);
+  if (!offer) return refuse(from, rename_id<Hash>(id), "bad_message", offer.error().message);
+  if (offer->requester == options_.key->key()) return;
+  if (now_ >= offer->expires_ms) return refuse(from, rename_id<Hash>(id), "expired", "by this node's clock the offer is over");
+  if (!verify_body(offer->requester, offer_domain, message)) return refuse(from, rename_id<Hash>(id), "bad_signature", "offer");
+  KnownOffer& known = offers_[id];
+  known.offer = *offer;
+  known.message = message;
+  for (const NodeKey& peer : up_)
+    if (peer != from && peer != offer->requester) emit(Send{peer, OfferMessage{message}});
+  note("offer", {{"task", to_hex(offer->task)}, {"name", offer->name}, {"requester", to_hex(offer->requester)}, {"units", std::to_string(offer->units)},
+                 {"max_price_micro", std::to_string(offer->max_price_micro)}});
+  answer(known, id);
+}
+
+std::string Farmer::why_decline(const Offer& offer) const {
+  if (leaving_) return "leaving";
+  if (options_.slots < 1) return "no_slots";
+  if (options_.accept == FarmerOptions::AcceptFrom::watched && !watched_.count(offer.task)) return "not_watched";
+  if (options_.accept == FarmerOptions::AcceptFrom::listed && !options_.listed.count(offer.requester) && !watched_.count(offer.task)) return "not_listed";
+  if (offer.max_price_micro < options_.min_price_micro) return "price_too_low";
+  if (offer.runtime != "host") return "no_runtime";
+  if (options_.cpus > 0 && offer.resources.cpus > options_.cpus) return "too_many_cpus";
+  if (options_.memory_bytes > 0 && offer.resources.memory_bytes > options_.memory_bytes) return "too_much_memory";
+  if (options_.disk_bytes > 0 && offer.resources.disk_bytes > options_.disk_bytes) return "too_much_disk";
+  auto owed = checked_add(balance_micro_, promised_micro_);
+  if (!owed || *owed >= options_.owed_cap_micro) return "owed_too_much";
+  return {};
+}
+
+void Farmer::answer(KnownOffer& known, const OfferId& id) {
+  known.declined = why_decline(known.offer);
+  const NodeKey& requester = known.offer.requester;
+  if (!up_.count(requester)) {
+    if (known.declined.empty()) emit(Meet{known.offer.task, known.offer.v1_hash, known.offer.endpoint});
+    return;
+  }
+  if (known.bid_sent) return;
+  known.bid_sent = true;
+  if (!known.declined.empty()) {
+    note("declined", {{"task", to_hex(known.offer.task)}, {"reason", known.declined}});
+    return refuse(requester, rename_id<Hash>(id), known.declined, "");
+  }
+  Bid bid{id, options_.min_price_micro, options_.slots, options_.slots * options_.queue_per_slot, options_.limit_mode, options_.platform};
+  emit(Send{requester, BidMessage{bid}});
+  note("bid", {{"task", to_hex(known.offer.task)}, {"price_micro", std::to_string(bid.price_micro)}});
+}
+
+void Farmer::on(const TaskWatched& event) {
+  watched_.insert(event.task);
+  for (auto& [id, known] : offers_)
+    if (known.offer.task == event.task && !known.over) { known.bid_sent = false; answer(known, id); }
+}
+
+// --- awards ---
+
+void Farmer::on_award(const NodeKey& from, const Signed& message) {
+  auto award = decode_award(message.body);
+  if (!award) return refuse(from, Hash{}, "bad_message", award.error().message);
+  Hash about = rename_id<Hash>(award->award);
+  auto known = offers_.find(award->offer);
+  if (known == offers_.end() || known->second.offer.requester != from) return refuse(from, about, "unknown_offer", "say the offer first");
+  const Offer& offer = known->second.offer;
+  if (leases_.count(award->award)) { emit(Send{from, AcceptMessage{Accept{award->award}}}); return; }
+  if (award->farmer != options_.key->key() || award->task != offer.task) return refuse(from, about, "not_for_us", "");
+  if (!verify_body(from, award_domain, message)) return refuse(from, about, "bad_signature", "award");
+  if (std::string reason = why_decline(offer); !reason.empty()) return refuse(from, about, reason, "");
+  if (award->price_micro < options_.min_price_micro) return refuse(from, about, "price_too_low", "");
+  for (UnitNumber u : award->units)
+    if (u >= offer.units) return refuse(from, about, "no_such_unit", std::to_string(u));
+  for (const auto& [id, lease] : leases_)
+    if (lease.offer.task == offer.task && lease.offer.requester == from)
+      for (UnitNumber u : award->units)
+        if (lease.units.count(u)) return refuse(from, about, "leased_already", std::to_string(u));
+
+  auto amount = checked_multiply(award->price_micro, static_cast<Micro>(award->units.size()));
+  auto hold = decode_block(award->hold);
+  if (!hold) return refuse(from, about, "bad_hold", hold.error().message);
+  if (!amount || hold->type != BlockType::hold || hold->key != from || hold->counterparty != options_.key->key() || hold->amount != *amount ||
+      hold->ref != award_ref(offer.task, award->units, award->award))
+    return refuse(from, about, "bad_hold", "the HOLD does not fit the award");
+  auto available = checked_add(hold->balance, -hold->held);
+  if (!available || *available < -options_.requester_line_micro)
+    return refuse(from, about, "over_line", "we let a requester be at most " + format_credits(options_.requester_line_micro) + " credits below zero");
+  if (!verify_block(*hold)) return refuse(from, about, "bad_signature", "HOLD");
+
+  Lease lease{offer, award->offer, *award, message, now_ + award->lease_ms, *amount, {}};
+  for (UnitNumber u : award->units) lease.units[u] = {};
+  promised_micro_ += *amount;
+  emit(KeepHold{award->award, award->hold});
+  // The offer is kept with the lease: after a crash both are needed to go on.
+  Bytes offer_bytes = signed_bytes(known->second.message);
+  emit(Save{"lease", Bytes(award->award.view()), std::to_string(offer_bytes.size()) + ":" + offer_bytes + signed_bytes(message)});
+  emit(Send{from, AcceptMessage{Accept{award->award}}});
+  leases_.emplace(award->award, std::move(lease));
+  need_task(offer);
+}
+
+void Farmer::need_task(const Offer& offer) {
+  TaskState& state = tasks_[offer.task];
+  if (state != TaskState::unknown) return;
+  state = TaskState::fetching;
+  emit(FetchTask{offer.task, offer.v1_hash, offer.requester, offer.endpoint});
+}
+
+void Farmer::on(const HoldBad& event) {
+  auto it = leases_.find(event.award);
+  if (it == leases_.end()) return;
+  refuse(it->second.offer.requester, rename_id<Hash>(event.award), "bad_hold", event.reason);
+  drop_lease(event.award, event.reason);
+}
+
+void Farmer::on(const TaskReady& event) {
+  tasks_[event.task] = TaskState::ready;
+  // An offer that says less than its task asks for is not worked on.
+  std::vector<AwardId> unfit;
+  for (const auto& [id, lease] : leases_)
+    if (lease.offer.task == event.task && (unit_count(event.spec) != lease.offer.units || event.spec.resources != lease.offer.resources || event.spec.array.batch != lease.offer.batch))
+      unfit.push_back(id);
+  for (const AwardId& id : unfit) {
+    refuse(leases_.at(id).offer.requester, rename_id<Hash>(id), "offer_mismatch", "the offer's units or resources are not the task's");
+    drop_lease(id, "the offer does not fit its task");
+  }
+}
+
+void Farmer::on(const TaskLost& event) {
+  tasks_[event.task] = TaskState::unknown;
+  std::vector<AwardId> lost;
+  for (const auto& [id, lease] : leases_)
+    if (lease.offer.task == event.task) lost.push_back(id);
+  for (const AwardId& id : lost) {
+    refuse(leases_.at(id).offer.requester, rename_id<Hash>(id), "task_unavailable", event.reason);
+    drop_lease(id, event.reason);
+  }
+}
+
+// --- execution ---
+
+void Farmer::start_units() {
+  for (auto& [id, lease] : leases_) {
+    if (static_cast<std::int64_t>(running_.size()) >= options_.slots) return;
+    auto task = tasks_.find(lease.offer.task);
+    if (task == tasks_.end() || task->second == TaskState::unknown) need_task(lease.offer);
+    if (tasks_[lease.offer.task] != TaskState::ready) continue;
+    for (auto& [number, work] : lease.units) {
+      if (static_cast<std::int64_t>(running_.size()) >= options_.slots) return;
+      if (work.step != Step::waiting) continue;
+      work.step = Step::running;
+      work.job = next_job_++;
+      running_[work.job] = {id, number};
+      emit(RunUnit{work.job, lease.offer.task, number, lease.offer.run_ms});
+    }
+  }
+}
+
+void Farmer::on(const UnitRan& event) {
+  auto it = running_.find(event.job);
+  if (it == running_.end()) return;
+  auto [award, number] = it->second;
+  running_.erase(it);
+  auto lease = leases_.find(award);
+  if (lease == leases_.end()) return;
+  UnitWork& work = lease->second.units.at(number);
+  if (!event.ran) {
+    work.step = Step::waiting;
+    note("sandbox_failed", {{"unit", std::to_string(number)}, {"problem", event.problem}});
+    if (++work.sandbox_failures < max_sandbox_failures) return;
+    refuse(lease->second.offer.requester, rename_id<Hash>(award), "sandbox_failed", event.problem);
+    drop_lease(award, event.problem);
+    return;
+  }
+  work.step = Step::ran;
+  work.extra = event.extra;
+  Bytes seed = options_.nonce_secret + vote_key(award, number);
+  work.vote = Vote{event.result, domain_hash("nonce", seed), event.outcome, event.usage};
+  work.commit_due = true;
+  commits_due_.insert(award);
+  // The encoding of a reveal of one unit serves as the record of the vote.
+  emit(Save{"vote", vote_key(award, number), encode_message(RevealMessage{Signed{encode(Reveal{award, {{number, work.vote}}}), {}}, {{{number, work.extra}}}})});
+  note("ran", {{"task", to_hex(lease->second.offer.task)}, {"unit", std::to_string(number)}, {"outcome", std::string(outcome_word(event.outcome.kind))},
+               {"exit_code", std::to_string(event.outcome.exit_code)}, {"wall_ms", std::to_string(event.usage.wall_ms)}, {"result_id", to_hex(event.result)}});
+}
+
+// --- votes ---
+
+void Farmer::send_commits() {
+  for (const AwardId& id : commits_due_) {
+    auto it = leases_.find(id);
+    if (it == leases_.end() || !up_.count(it->second.offer.requester)) continue;
+    Lease& lease = it->second;
+    Commit commit{id, {}};
+    for (auto& [number, work] : lease.units) {
+      if (!work.commit_due) continue;
+      work.commit_due = false;
+      commit.units[number] = commitment(lease.offer.task, number, id, options_.key->key(), work.vote);
+    }
+    if (!commit.units.empty())
+      emit(Send{lease.offer.requester, CommitMessage{sign_body(*options_.key, commit_domain, encode(commit))}});
+  }
+  commits_due_.clear();
+}
+
+void Farmer::on_commit_set(const NodeKey& from, const Signed& message) {
+  auto set = decode_commit_set(message.body);
+  if (!set) return refuse(from, Hash{}, "bad_message", set.error().message);
+  auto it = leases_.find(set->award);
+  if (it == leases_.end() || it->second.offer.requester != from) return;
+  if (!verify_body(from, commit_set_domain, message)) return refuse(from, rename_id<Hash>(set->award), "bad_signature", "commit set");
+  Lease& lease = it->second;
+  std::vector<UnitNumber> due;
+  for (const auto& [number, commits] : set->units) {
+    auto work = lease.units.find(number);
+    if (work == lease.units.end() || (work->second.step != Step::ran && work->second.step != Step::revealed)) continue;
+    // Our own commit must stand in it unchanged, and as many others as the offer promised (or trust spares them).
+    auto own = commits.find(options_.key->key());
+    if (own == commits.end() || own->second != commitment(lease.offer.task, number, set->award, options_.key->key(), work->second.vote)) {
+      refuse(from, rename_id<Hash>(set->award), "commit_missing", "unit " + std::to_string(number));
+      continue;
+    }
+    if (work->second.step == Step::ran) emit(SeedResult{work->second.vote.result});
+    work->second.step = Step::revealed;
+    due.push_back(number);
+  }
+  reveal(lease, due);
+}
+
+void Farmer::reveal(Lease& lease, const std::vector<UnitNumber>& units) {
+  Reveal body{lease.award.award, {}};
+  RevealWithExtras beside;
+  std::size_t inline_bytes = 0;
+  auto flush = [&] {
+    if (body.units.empty()) return;
+    emit(Send{lease.offer.requester, RevealMessage{sign_body(*options_.key, reveal_domain, encode(body)), beside}});
+    body.units.clear();
+    beside.extras.clear();
+    inline_bytes = 0;
+  };
+  for (UnitNumber number : units) {
+    const UnitWork& work = lease.units.at(number);
+    std::size_t size = work.extra.detail.size() + work.extra.stderr_tail.size();
+    for (const auto& file : work.extra.files) size += file.path.size() + file.content.size();
+    if (body.units.size() >= max_units_per_message || inline_bytes + size > inline_budget_bytes) flush();
+    body.units[number] = work.vote;
+    beside.extras[number] = work.extra;
+    inline_bytes += size;
+  }
+  flush();
+}
+
+// --- the end of an award ---
+
+void Farmer::on_verdict(const NodeKey& from, const Signed& message) {
+  auto verdict = decode_verdict(message.body);
+  if (!verdict) return refuse(from, Hash{}, "bad_message", verdict.error().message);
+  Hash about = rename_id<Hash>(verdict->award);
+  if (!verify_body(from, verdict_domain, message)) return refuse(from, about, "bad_signature", "verdict");
+  auto block = decode_block(verdict->block);
+  if (!block) return refuse(from, about, "bad_block", block.error().message);
+  auto it = leases_.find(verdict->award);
+  if (block->type == BlockType::debit) {
+    if (block->key != from || block->counterparty != options_.key->key() || !verify_block(*block))
+      return refuse(from, about, "bad_block", "the DEBIT is not made out to us by its signer");
+    // Also without a lease: it may be the repeat of one whose CREDIT was lost; the ledger books a DEBIT once.
+    emit(WriteCredit{verdict->award, verdict->block});
+  }
+  if (it == leases_.end() || it->second.offer.requester != from) return;
+  std::int64_t accepted = 0;
+  for (const auto& [number, word] : verdict->units) {
+    accepted += word == UnitVerdict::accepted;
+    auto work = it->second.units.find(number);
+    if (word != UnitVerdict::accepted && work != it->second.units.end() && work->second.step == Step::revealed) emit(DropResult{work->second.vote.result});
+  }
+  const Micro due = it->second.award.price_micro * accepted;
+  const Micro paid = block->type == BlockType::debit ? block->amount : 0;
+  note(paid < due ? "underpaid" : "verdict", {{"task", to_hex(it->second.offer.task)}, {"requester", to_hex(from)}, {"units", std::to_string(verdict->units.size())},
+                                              {"accepted", std::to_string(accepted)}, {"paid_micro", std::to_string(paid)}});
+  drop_lease(verdict->award, "");
+}
+
+void Farmer::on(const BlockWritten& event) {
+  auto block = decode_block(event.block);
+  check(block.ok() && block->type == BlockType::credit, "the ledger gave back something else than our CREDIT");
+  balance_micro_ = block->balance;
+  emit(Send{block->counterparty, CreditMessage{Credit{event.award, event.block}}});
+  note("earned", {{"from", to_hex(block->counterparty)}, {"amount_micro", std::to_string(block->amount)}, {"balance_micro", std::to_string(block->balance)}});
+}
+
+void Farmer::on(const BlockRefused& event) { note("credit_refused", {{"award", to_hex(event.award)}, {"reason", event.reason}}); }
+
+void Farmer::on_done(const NodeKey& from, const Done& done) {
+  auto known = offers_.find(done.offer);
+  if (known == offers_.end() || known->second.offer.requester != from) return;
+  known->second.over = true;
+  mirror_asked_[done.result] = from;
+  emit(MirrorResult{from, done.result, done.v1_hash, done.bytes});
+}
+
+void Farmer::on(const ResultMirrored& event) {
+  auto asked = mirror_asked_.find(event.result);
+  if (asked == mirror_asked_.end()) return;
+  emit(Send{asked->second, MirroredMessage{Mirrored{event.result}}});
+  mirror_asked_.erase(asked);
+}
+
+void Farmer::on_cancel(const NodeKey& from, const OfferId& id) {
+  auto known = offers_.find(id);
+  if (known == offers_.end() || known->second.offer.requester != from) return;
+  known->second.over = true;
+  std::vector<AwardId> over;
+  for (const auto& [award, lease] : leases_)
+    if (lease.offer_id == id) over.push_back(award);
+  for (const AwardId& award : over) drop_lease(award, "the requester cancelled");
+}
+
+void Farmer::on(const Tick&) {
+  std::vector<AwardId> over;
+  for (const auto& [id, lease] : leases_)
+    if (now_ >= lease.until_ms + lease_slack_ms) over.push_back(id);
+  for (const AwardId& id : over) drop_lease(id, "the lease ended without a verdict");
+  std::erase_if(offers_, [&](const auto& entry) { return now_ >= entry.second.offer.expires_ms; });
+}
+
+void Farmer::drop_lease(const AwardId& id, const std::string& why) {
+  auto it = leases_.find(id);
+  if (it == leases_.end()) return;
+  for (auto& [number, work] : it->second.units) {
+    if (work.step == Step::running) {
+      running_.erase(work.job);
+      emit(StopUnit{work.job});
+    }
+    if (work.step != Step::waiting && work.step != Step::running) emit(Erase{"vote", vote_key(id, number)});
+  }
+  promised_micro_ -= it->second.held_micro;
+  if (!why.empty()) note("lease_dropped", {{"task", to_hex(it->second.offer.task)}, {"reason", why}});
+  emit(Erase{"lease", Bytes(id.view())});
+  leases_.erase(it);
+}
+
+// --- across a restart ---
+
+void Farmer::restore_lease(std::string_view value) {
+  std::size_t colon = value.find(':');
+  if (colon == std::string_view::npos) return;
+  std::size_t size = 0;
+  for (char c : value.substr(0, colon)) size = size * 10 + static_cast<std::size_t>(c - '0');
+  std::string_view rest = value.substr(colon + 1);
+  if (size < 64 || rest.size() < size + 64) return;
+  auto unsign = [](std::string_view bytes) {
+    Signed message{Bytes(bytes.substr(0, bytes.size() - 64)), {}};
+    for (std::size_t i = 0; i < 64; ++i) message.signature[i] = static_cast<std::uint8_t>(bytes[bytes.size() - 64 + i]);
+    return message;
+  };
+  Signed offer_message = unsign(rest.substr(0, size)), award_message = unsign(rest.substr(size));
+  auto offer = decode_offer(offer_message.body);
+  auto award = decode_award(award_message.body);
+  if (!offer || !award) return;
+  KnownOffer& known = offers_[award->offer];
+  known.offer = *offer;
+  known.message = offer_message;
+  Lease lease{*offer, award->offer, *award, award_message, 0, 0, {}};
+  auto hold = decode_block(award->hold);
+  if (!hold) return;
+  lease.held_micro = hold->amount;
+  lease.until_ms = hold->time_ms + award->lease_ms;
+  for (UnitNumber u : award->units) lease.units[u] = {};
+  promised_micro_ += lease.held_micro;
+  leases_.emplace(award->award, std::move(lease));
+}
+
+void Farmer::restore_vote(std::string_view, std::string_view value) {
+  auto message = decode_message(value);
+  if (!message || !std::holds_alternative<RevealMessage>(*message)) return;
+  const auto& record = std::get<RevealMessage>(*message);
+  auto reveal_body = decode_reveal(record.reveal.body);
+  if (!reveal_body) return;
+  auto lease = leases_.find(reveal_body->award);
+  if (lease == leases_.end()) return;
+  for (const auto& [number, vote] : reveal_body->units) {
+    auto work = lease->second.units.find(number);
+    if (work == lease->second.units.end()) continue;
+    work->second.step = Step::ran;
+    work->second.vote = vote;
+    auto extra = record.beside.extras.find(number);
+    if (extra != record.beside.extras.end()) work->second.extra = extra->second;
+  }
+}
+
+// --- small things ---
+
+TimeMs Farmer::next_deadline(TimeMs now) const {
+  TimeMs next = now + 60'000;
+  for (const auto& [id, lease] : leases_) next = std::min(next, lease.until_ms + lease_slack_ms);
+  return std::max(next, now + 1);
+}
+
+std::string Farmer::why_idle() const {
+  if (!leases_.empty()) return "working";
+  if (up_.empty()) return "no other tnode node met yet (looking on the DHT, locally and at --peer addresses)";
+  std::map<std::string, int> reasons;
+  for (const auto& [id, known] : offers_)
+    if (!known.over) ++reasons[known.declined.empty() ? "bid, waiting for an award" : known.declined];
+  if (reasons.empty()) return "met " + std::to_string(up_.size()) + " node(s), none offers a task";
+  std::string text;
+  for (const auto& [reason, times] : reasons) text += (text.empty() ? "" : ", ") + std::to_string(times) + " offer(s): " + reason;
+  return text;
+}
+
+void Farmer::refuse(const NodeKey& to, const Hash& about, std::string reason, std::string detail) {
+  emit(Send{to, RefuseMessage{Refuse{about, std::move(reason), std::move(detail)}}});
+}
+
+}  // namespace tnode

@@ -1,0 +1,167 @@
+// The farmer, as a pure state machine for all tasks at once: hears offers, bids, accepts awards, has units run, commits,
+// reveals, and books what it is paid. No clock, socket, file or hidden randomness.
+#pragma once
+#include <map>
+#include <set>
+#include <variant>
+#include <vector>
+
+#include "core/effects.h"
+#include "core/messages.h"
+
+namespace tnode {
+
+// --- effects that only a farmer has ---
+/// Get a task's torrent and payload; answers TaskReady or TaskLost.
+struct FetchTask { TaskId task; std::array<std::uint8_t, 20> v1_hash{}; NodeKey holder; std::string endpoint; };
+/// Run one unit; answers UnitRan. The adapter makes the result's torrent.
+struct RunUnit { std::uint64_t job = 0; TaskId task; UnitNumber unit = 0; TimeMs run_ms = 0; };
+struct StopUnit { std::uint64_t job = 0; };
+/// Offer a result's torrent to the swarm (its reveal is due).
+struct SeedResult { ResultId result; };
+/// The results of a lost or dissenting vote need not be kept.
+struct DropResult { ResultId result; };
+/// Keep a checked HOLD made out to us. One that contradicts what the ledger knows of its author comes back as HoldBad.
+struct KeepHold { AwardId award; Bytes block; };
+/// Write our CREDIT for a checked DEBIT made out to us; answers BlockWritten, or BlockRefused when it contradicts what is known.
+struct WriteCredit { AwardId award; Bytes debit; };
+/// Keep the whole result alive; answers ResultMirrored.
+struct MirrorResult { NodeKey holder; ResultId result; std::array<std::uint8_t, 20> v1_hash{}; std::int64_t bytes = 0; };
+/// Meet a node that only its offer, passed on by others, told of.
+struct Meet { TaskId task; std::array<std::uint8_t, 20> v1_hash{}; std::string endpoint; };
+
+using FarmerEffect = std::variant<Send, Save, Erase, Note, FetchTask, RunUnit, StopUnit, SeedResult, DropResult, KeepHold, WriteCredit, MirrorResult, Meet>;
+
+// --- events (PeerCame, PeerLeft, MessageCame, BlockWritten and Tick are shared with the requester) ---
+struct TaskReady { TaskId task; TaskSpec spec; };
+struct TaskLost { TaskId task; std::string reason; };
+struct UnitRan {
+  std::uint64_t job = 0;
+  bool ran = false;             ///< false: the sandbox could not be had; `problem` says why
+  std::string problem;
+  ResultId result;
+  Outcome outcome;
+  Usage usage;
+  Extra extra;
+};
+struct HoldBad { AwardId award; std::string reason; };
+struct ResultMirrored { ResultId result; };
+/// The user dropped this task into the watch folder: it counts as watched.
+struct TaskWatched { TaskId task; };
+struct Leave {};  ///< no new awards; finish what is accepted
+
+struct FarmerOptions {
+  const KeyPair* key = nullptr;
+  std::int64_t slots = 1;
+  std::int64_t queue_per_slot = 24;    ///< units held per slot: keeps slots busy over a round trip
+  Micro min_price_micro = 0;           ///< asked per unit
+  enum class AcceptFrom : std::uint8_t { anyone, watched, listed } accept = AcceptFrom::anyone;
+  std::set<NodeKey> listed;
+  std::int64_t cpus = 1, memory_bytes = 0, disk_bytes = 0;  ///< what a task may ask for at most; 0: no bound
+  std::string limit_mode, platform;
+  Micro owed_cap_micro = 10'000 * credit_micro;  ///< most that all requesters together may owe us
+  Micro requester_line_micro = 1'000 * credit_micro;  ///< most that one requester's chain may be below zero
+  Micro balance_micro = 0;             ///< ours at the start
+  Bytes nonce_secret;                  ///< votes' nonces are derived from it: a restart gives the same ones
+};
+
+using FarmerEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, TaskReady, TaskLost, UnitRan, HoldBad, ResultMirrored, TaskWatched, Leave, Tick>;
+
+class Farmer {
+ public:
+  explicit Farmer(FarmerOptions options);
+  /// Records of an earlier run, before the first event: "lease" (award id → offer and award) first, then "vote".
+  void restore_lease(std::string_view value);
+  void restore_vote(std::string_view key, std::string_view value);
+
+  std::vector<FarmerEffect> step(TimeMs now, const std::vector<FarmerEvent>& events);
+  TimeMs next_deadline(TimeMs now) const;
+
+  bool idle() const { return leases_.empty(); }
+  /// One line on what it waits for.
+  std::string why_idle() const;
+  std::size_t offers_known() const { return offers_.size(); }
+  std::size_t running() const { return running_.size(); }
+
+ private:
+  struct KnownOffer {
+    Offer offer;
+    Signed message;
+    bool bid_sent = false;
+    bool over = false;
+    std::string declined;         // reason word
+  };
+  enum class Step : std::uint8_t { waiting, running, ran, revealed };
+  struct UnitWork {
+    Step step = Step::waiting;
+    std::uint64_t job = 0;
+    Vote vote;
+    Extra extra;
+    bool commit_due = false;
+    int sandbox_failures = 0;
+  };
+  struct Lease {
+    Offer offer;
+    OfferId offer_id;
+    Award award;
+    Signed message;
+    TimeMs until_ms = 0;
+    Micro held_micro = 0;
+    std::map<UnitNumber, UnitWork> units;
+  };
+  enum class TaskState : std::uint8_t { unknown, fetching, ready };
+
+  void on(const PeerCame&);
+  void on(const PeerLeft&);
+  void on(const MessageCame&);
+  void on(const BlockWritten&);
+  void on(const BlockRefused&);
+  void on(const TaskReady&);
+  void on(const TaskLost&);
+  void on(const UnitRan&);
+  void on(const HoldBad&);
+  void on(const ResultMirrored&);
+  void on(const TaskWatched&);
+  void on(const Leave&) { leaving_ = true; }
+  void on(const Tick&);
+
+  void on_offer(const NodeKey& from, const Signed& message);
+  void on_award(const NodeKey& from, const Signed& message);
+  void on_commit_set(const NodeKey& from, const Signed& message);
+  void on_verdict(const NodeKey& from, const Signed& message);
+  void on_done(const NodeKey& from, const Done& done);
+  void on_cancel(const NodeKey& from, const OfferId& offer);
+
+  std::string why_decline(const Offer& offer) const;
+  void answer(KnownOffer& known, const OfferId& id);
+  void need_task(const Offer& offer);
+  void start_units();
+  void send_commits();
+  void reveal(Lease& lease, const std::vector<UnitNumber>& units);
+  void drop_lease(const AwardId& id, const std::string& why);
+  void refuse(const NodeKey& to, const Hash& about, std::string reason, std::string detail);
+  template <class E> void emit(E effect) { effects_.emplace_back(std::move(effect)); }
+  void note(std::string what, std::vector<std::pair<std::string, std::string>> fields) { emit(Note{std::move(what), std::move(fields)}); }
+
+  FarmerOptions options_;
+  TimeMs now_ = 0;
+  bool leaving_ = false;
+  std::set<NodeKey> up_;
+  std::map<OfferId, KnownOffer> offers_;
+  std::set<TaskId> watched_;
+  std::map<TaskId, TaskState> tasks_;
+  std::map<AwardId, Lease> leases_;
+  std::map<std::uint64_t, std::pair<AwardId, UnitNumber>> running_;
+  std::map<ResultId, NodeKey> mirror_asked_;
+  std::uint64_t next_job_ = 1;
+  Micro promised_micro_ = 0;           // sum of the HOLDs of open leases
+  Micro balance_micro_ = 0;            // ours, as of the last CREDIT
+  std::set<AwardId> commits_due_;
+  std::vector<FarmerEffect> effects_;
+};
+
+inline constexpr std::size_t max_offers_known = 10'000;
+inline constexpr int max_sandbox_failures = 3;
+inline constexpr TimeMs lease_slack_ms = 30'000;  ///< kept after a lease's end, in case the requester's clock or channel is late
+
+}  // namespace tnode

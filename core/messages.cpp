@@ -1,0 +1,466 @@
+#include "core/messages.h"
+
+#include <limits>
+
+#include "core/dict_reader.h"
+
+namespace tnode {
+namespace {
+
+using Dict = bencode::Dictionary;
+using bencode::DictReader;
+using bencode::List;
+using bencode::Value;
+
+constexpr std::int64_t max_time = std::int64_t{1} << 53;
+constexpr Micro max_price = std::numeric_limits<Micro>::max() / (1 << 24);
+constexpr std::int64_t max_bytes = std::int64_t{1} << 50;
+
+template <std::size_t n>
+Value raw(const std::array<std::uint8_t, n>& bytes) { return Bytes(reinterpret_cast<const char*>(bytes.data()), n); }
+template <class Tag>
+Value raw(const Id<Tag>& id) { return id.view(); }
+
+// Unit numbers as dictionary keys: eight hex digits, so that the byte order is the number's.
+Bytes unit_key(UnitNumber unit) {
+  static constexpr char digits[] = "0123456789abcdef";
+  Bytes key(8, '0');
+  for (std::size_t i = 0; i < 8; ++i) key[i] = digits[unit >> (28 - 4 * i) & 15];
+  return key;
+}
+Result<UnitNumber> unit_of(const Bytes& key) {
+  auto bytes = from_hex(key);
+  if (!bytes || bytes->size() != 4) return fail(Code::invalid, "a unit's key has eight hex digits");
+  UnitNumber unit = 0;
+  for (unsigned char c : *bytes) unit = unit << 8 | c;
+  if (unit_key(unit) != key) return fail(Code::invalid, "a unit's key is in lower case");
+  return unit;
+}
+
+/// Reads {unit: item} through `each`, which says whether the item is good.
+template <class Each>
+void read_units(DictReader& reader, std::size_t most, Each each) {
+  for (const auto& [key, item] : reader.dictionary("units", most)) {
+    auto unit = unit_of(key);
+    if (!unit) return reader.refuse(unit.error().message);
+    if (!each(*unit, item)) return reader.refuse("unit " + std::to_string(*unit) + " is broken");
+  }
+}
+
+Result<Value> open(std::string_view bytes) {
+  if (bytes.size() > (64u << 10)) return fail(Code::invalid, "a message of " + std::to_string(bytes.size()) + " bytes");
+  return bencode::decode(bytes);
+}
+
+template <class T>
+Result<T> closed(DictReader& reader, T value, const char* what) {
+  if (auto good = reader.finish(); !good) return fail(Code::invalid, std::string(what) + ": " + good.error().message);
+  return value;
+}
+
+Value usage_value(const Usage& usage) { return List{usage.wall_ms, usage.cpu_ms, usage.peak_memory_bytes}; }
+
+Dict vote_value(const Vote& vote) {
+  Dict dict;
+  dict["exit"] = vote.outcome.exit_code;
+  dict["nonce"] = raw(vote.nonce);
+  dict["outcome"] = outcome_word(vote.outcome.kind);
+  dict["result"] = raw(vote.result);
+  dict["usage"] = usage_value(vote.usage);
+  return dict;
+}
+
+bool read_vote(const Value& value, Vote& vote) {
+  DictReader reader(value);
+  vote.outcome.exit_code = static_cast<int>(reader.number("exit", 0, 255));
+  reader.id("nonce", vote.nonce);
+  auto kind = outcome_from_word(reader.bytes("outcome", 32));
+  if (!kind) reader.refuse("an unknown outcome");
+  else vote.outcome.kind = *kind;
+  reader.id("result", vote.result);
+  const List& usage = reader.list("usage", 3);
+  std::int64_t* fields[] = {&vote.usage.wall_ms, &vote.usage.cpu_ms, &vote.usage.peak_memory_bytes};
+  if (usage.size() != 3) reader.refuse("usage has three numbers");
+  else
+    for (std::size_t i = 0; i < 3; ++i) {
+      const auto* number = usage[i].integer();
+      if (!number || *number < 0 || *number > max_bytes) reader.refuse("usage is out of range");
+      else *fields[i] = *number;
+    }
+  return reader.finish().ok();
+}
+
+Dict extra_value(const Extra& extra) {
+  Dict dict;
+  if (!extra.detail.empty()) dict["detail"] = extra.detail;
+  if (extra.inlined) {
+    List files;
+    for (const auto& file : extra.files) files.push_back(List{file.path, std::int64_t{file.executable}, file.content});
+    dict["files"] = std::move(files);
+  }
+  if (!extra.stderr_tail.empty()) dict["stderr"] = extra.stderr_tail;
+  dict["v1"] = raw(extra.v1_hash);
+  return dict;
+}
+
+bool read_extra(const Value& value, Extra& extra) {
+  DictReader reader(value);
+  if (reader.has("detail")) extra.detail = reader.bytes("detail", 1024);
+  if (reader.has("files")) {
+    extra.inlined = true;
+    for (const auto& item : reader.list("files", 64)) {
+      const auto* parts = item.list();
+      if (!parts || parts->size() != 3 || !(*parts)[0].bytes() || !(*parts)[1].integer() || !(*parts)[2].bytes()) return false;
+      extra.files.push_back({*(*parts)[0].bytes(), *(*parts)[1].integer() == 1, *(*parts)[2].bytes()});
+    }
+  }
+  if (reader.has("stderr")) extra.stderr_tail = reader.bytes("stderr", max_tail_bytes);
+  reader.fixed("v1", extra.v1_hash);
+  return reader.finish().ok();
+}
+
+}  // namespace
+
+// --- signed bodies ---
+
+Bytes encode(const Offer& o) {
+  Dict resources, dict;
+  resources["cpus"] = o.resources.cpus;
+  resources["disk"] = o.resources.disk_bytes;
+  resources["memory"] = o.resources.memory_bytes;
+  dict["agree"] = o.agree;
+  dict["batch"] = o.batch;
+  dict["created"] = o.created_ms;
+  dict["draw"] = raw(o.draw_commitment);
+  dict["endpoint"] = o.endpoint;
+  dict["expires"] = o.expires_ms;
+  dict["max replicas"] = o.max_replicas;
+  dict["name"] = o.name;
+  dict["price"] = o.max_price_micro;
+  dict["requester"] = raw(o.requester);
+  dict["resources"] = std::move(resources);
+  dict["run"] = o.run_ms;
+  dict["runtime"] = o.runtime;
+  dict["task"] = raw(o.task);
+  dict["units"] = static_cast<std::int64_t>(o.units);
+  dict["v1"] = raw(o.v1_hash);
+  return bencode::encode(dict);
+}
+
+Result<Offer> decode_offer(std::string_view body) {
+  auto value = open(body);
+  if (!value) return value.error();
+  Offer o;
+  DictReader r(*value);
+  o.agree = r.number("agree", 1, 64);
+  o.batch = r.number("batch", 1, max_indices);
+  o.created_ms = r.number("created", 0, max_time);
+  r.id("draw", o.draw_commitment);
+  o.endpoint = r.bytes("endpoint", 64);
+  o.expires_ms = r.number("expires", 0, max_time);
+  o.max_replicas = r.number("max replicas", o.agree, 64);
+  o.name = r.bytes("name", 256);
+  o.max_price_micro = r.number("price", 0, max_price);
+  r.id("requester", o.requester);
+  o.run_ms = r.number("run", 1, max_time);
+  o.runtime = r.bytes("runtime", 4096);
+  r.id("task", o.task);
+  o.units = static_cast<UnitNumber>(r.number("units", 1, max_units));
+  r.fixed("v1", o.v1_hash);
+  DictReader rr(r.any("resources"));
+  o.resources.cpus = rr.number("cpus", 1, 1024);
+  o.resources.disk_bytes = rr.number("disk", 0, max_bytes);
+  o.resources.memory_bytes = rr.number("memory", 1, max_bytes);
+  if (auto good = rr.finish(); !good) return fail(Code::invalid, "offer, resources: " + good.error().message);
+  return closed(r, std::move(o), "offer");
+}
+
+Bytes encode(const Award& a) {
+  List units;
+  for (UnitNumber u : a.units) units.emplace_back(static_cast<std::int64_t>(u));
+  Dict dict;
+  dict["award"] = raw(a.award);
+  dict["farmer"] = raw(a.farmer);
+  dict["hold"] = a.hold;
+  dict["lease"] = a.lease_ms;
+  dict["offer"] = raw(a.offer);
+  dict["price"] = a.price_micro;
+  dict["task"] = raw(a.task);
+  dict["units"] = std::move(units);
+  return bencode::encode(dict);
+}
+
+Result<Award> decode_award(std::string_view body) {
+  auto value = open(body);
+  if (!value) return value.error();
+  Award a;
+  DictReader r(*value);
+  r.id("award", a.award);
+  r.id("farmer", a.farmer);
+  a.hold = r.bytes("hold", block_bytes);
+  a.lease_ms = r.number("lease", 1, max_time);
+  r.id("offer", a.offer);
+  a.price_micro = r.number("price", 0, max_price);
+  r.id("task", a.task);
+  for (const auto& item : r.list("units", max_units_per_award)) {
+    const auto* n = item.integer();
+    if (!n || *n < 0 || *n >= max_units || (!a.units.empty() && *n <= static_cast<std::int64_t>(a.units.back()))) r.refuse("units are not ascending numbers");
+    else a.units.push_back(static_cast<UnitNumber>(*n));
+  }
+  if (a.units.empty()) r.refuse("an award of no units");
+  return closed(r, std::move(a), "award");
+}
+
+Bytes encode(const Commit& c) {
+  Dict units, dict;
+  for (const auto& [u, hash] : c.units) units[unit_key(u)] = raw(hash);
+  dict["award"] = raw(c.award);
+  dict["units"] = std::move(units);
+  return bencode::encode(dict);
+}
+
+Result<Commit> decode_commit(std::string_view body) {
+  auto value = open(body);
+  if (!value) return value.error();
+  Commit c;
+  DictReader r(*value);
+  r.id("award", c.award);
+  read_units(r, max_units_per_award, [&](UnitNumber u, const Value& item) {
+    auto hash = item.bytes() ? Hash::from_bytes(*item.bytes()) : Result<Hash>(fail(Code::invalid, ""));
+    if (hash) c.units[u] = *hash;
+    return hash.ok();
+  });
+  return closed(r, std::move(c), "commit");
+}
+
+Bytes encode(const CommitSet& s) {
+  Dict units, dict;
+  for (const auto& [u, commits] : s.units) {
+    Dict by_key;
+    for (const auto& [key, hash] : commits) by_key[Bytes(key.view())] = raw(hash);
+    units[unit_key(u)] = std::move(by_key);
+  }
+  dict["award"] = raw(s.award);
+  dict["units"] = std::move(units);
+  return bencode::encode(dict);
+}
+
+Result<CommitSet> decode_commit_set(std::string_view body) {
+  auto value = open(body);
+  if (!value) return value.error();
+  CommitSet s;
+  DictReader r(*value);
+  r.id("award", s.award);
+  read_units(r, max_units_per_award, [&](UnitNumber u, const Value& item) {
+    if (!item.dictionary() || item.dictionary()->size() > 64) return false;
+    for (const auto& [key, hash_value] : *item.dictionary()) {
+      auto node = NodeKey::from_bytes(key);
+      auto hash = hash_value.bytes() ? Hash::from_bytes(*hash_value.bytes()) : Result<Hash>(fail(Code::invalid, ""));
+      if (!node || !hash) return false;
+      s.units[u][*node] = *hash;
+    }
+    return true;
+  });
+  return closed(r, std::move(s), "commit set");
+}
+
+Bytes encode(const Reveal& v) {
+  Dict units, dict;
+  for (const auto& [u, vote] : v.units) units[unit_key(u)] = vote_value(vote);
+  dict["award"] = raw(v.award);
+  dict["units"] = std::move(units);
+  return bencode::encode(dict);
+}
+
+Result<Reveal> decode_reveal(std::string_view body) {
+  auto value = open(body);
+  if (!value) return value.error();
+  Reveal v;
+  DictReader r(*value);
+  r.id("award", v.award);
+  read_units(r, max_units_per_award, [&](UnitNumber u, const Value& item) { return read_vote(item, v.units[u]); });
+  return closed(r, std::move(v), "reveal");
+}
+
+Bytes encode(const Verdict& v) {
+  Dict units, dict;
+  for (const auto& [u, verdict] : v.units) units[unit_key(u)] = std::int64_t{static_cast<std::uint8_t>(verdict)};
+  dict["award"] = raw(v.award);
+  dict["block"] = v.block;
+  dict["units"] = std::move(units);
+  return bencode::encode(dict);
+}
+
+Result<Verdict> decode_verdict(std::string_view body) {
+  auto value = open(body);
+  if (!value) return value.error();
+  Verdict v;
+  DictReader r(*value);
+  r.id("award", v.award);
+  v.block = r.bytes("block", block_bytes);
+  read_units(r, max_units_per_award, [&](UnitNumber u, const Value& item) {
+    const auto* n = item.integer();
+    if (!n || *n < 0 || *n > 3) return false;
+    v.units[u] = static_cast<UnitVerdict>(*n);
+    return true;
+  });
+  return closed(r, std::move(v), "verdict");
+}
+
+// --- frames ---
+
+namespace {
+
+Dict signed_frame(const char* type, const Signed& message) {
+  Dict dict;
+  dict["body"] = message.body;
+  dict["sig"] = raw(message.signature);
+  dict["t"] = type;
+  return dict;
+}
+
+struct FrameEncoder {
+  Dict operator()(const OfferMessage& m) { return signed_frame("offer", m.offer); }
+  Dict operator()(const BidMessage& m) {
+    Dict d;
+    d["limits"] = m.bid.limit_mode;
+    d["offer"] = raw(m.bid.offer);
+    d["platform"] = m.bid.platform;
+    d["price"] = m.bid.price_micro;
+    d["queue"] = m.bid.queue;
+    d["slots"] = m.bid.slots;
+    d["t"] = "bid";
+    return d;
+  }
+  Dict operator()(const AwardMessage& m) { return signed_frame("award", m.award); }
+  Dict operator()(const AcceptMessage& m) { return {{"award", raw(m.accept.award)}, {"t", "accept"}}; }
+  Dict operator()(const CommitMessage& m) { return signed_frame("commit", m.commit); }
+  Dict operator()(const CommitSetMessage& m) { return signed_frame("commit-set", m.commit_set); }
+  Dict operator()(const RevealMessage& m) {
+    Dict d = signed_frame("reveal", m.reveal), extras;
+    for (const auto& [u, extra] : m.beside.extras) extras[unit_key(u)] = extra_value(extra);
+    d["units"] = std::move(extras);
+    return d;
+  }
+  Dict operator()(const VerdictMessage& m) { return signed_frame("verdict", m.verdict); }
+  Dict operator()(const CreditMessage& m) { return {{"award", raw(m.credit.award)}, {"block", m.credit.block}, {"t", "credit"}}; }
+  Dict operator()(const DoneMessage& m) {
+    return {{"bytes", m.done.bytes}, {"offer", raw(m.done.offer)}, {"result", raw(m.done.result)}, {"t", "done"}, {"v1", raw(m.done.v1_hash)}};
+  }
+  Dict operator()(const MirroredMessage& m) { return {{"result", raw(m.mirrored.result)}, {"t", "mirrored"}}; }
+  Dict operator()(const CancelMessage& m) { return {{"offer", raw(m.cancel.offer)}, {"t", "cancel"}}; }
+  Dict operator()(const RefuseMessage& m) {
+    return {{"about", raw(m.refuse.about)}, {"detail", m.refuse.detail.substr(0, 512)}, {"reason", m.refuse.reason}, {"t", "refuse"}};
+  }
+};
+
+}  // namespace
+
+Bytes encode_message(const Message& message) { return bencode::encode(std::visit(FrameEncoder{}, message)); }
+
+Result<Message> decode_message(std::string_view frame) {
+  auto value = open(frame);
+  if (!value) return value.error();
+  DictReader r(*value);
+  const Bytes type = r.bytes("t", 16);
+  auto read_signed = [&] {
+    Signed s;
+    s.body = r.bytes("body", 16 << 10);
+    r.fixed("sig", s.signature);
+    return s;
+  };
+  auto done = [&](Message message) -> Result<Message> { return closed(r, std::move(message), type.c_str()); };
+  if (type == "offer") return done(OfferMessage{read_signed()});
+  if (type == "award") return done(AwardMessage{read_signed()});
+  if (type == "commit") return done(CommitMessage{read_signed()});
+  if (type == "commit-set") return done(CommitSetMessage{read_signed()});
+  if (type == "verdict") return done(VerdictMessage{read_signed()});
+  if (type == "reveal") {
+    RevealMessage m;
+    m.reveal = read_signed();
+    read_units(r, max_units_per_award, [&](UnitNumber u, const Value& item) { return read_extra(item, m.beside.extras[u]); });
+    return done(std::move(m));
+  }
+  if (type == "bid") {
+    Bid b;
+    b.limit_mode = r.bytes("limits", 32);
+    r.id("offer", b.offer);
+    b.platform = r.bytes("platform", 64);
+    b.price_micro = r.number("price", 0, max_price);
+    b.queue = r.number("queue", 1, 1 << 20);
+    b.slots = r.number("slots", 1, 1 << 16);
+    return done(BidMessage{std::move(b)});
+  }
+  if (type == "accept") {
+    Accept a;
+    r.id("award", a.award);
+    return done(AcceptMessage{a});
+  }
+  if (type == "credit") {
+    Credit c;
+    r.id("award", c.award);
+    c.block = r.bytes("block", block_bytes);
+    return done(CreditMessage{std::move(c)});
+  }
+  if (type == "done") {
+    Done d;
+    d.bytes = r.number("bytes", 0, max_bytes);
+    r.id("offer", d.offer);
+    r.id("result", d.result);
+    r.fixed("v1", d.v1_hash);
+    return done(DoneMessage{d});
+  }
+  if (type == "mirrored") {
+    Mirrored m;
+    r.id("result", m.result);
+    return done(MirroredMessage{m});
+  }
+  if (type == "cancel") {
+    Cancel c;
+    r.id("offer", c.offer);
+    return done(CancelMessage{c});
+  }
+  if (type == "refuse") {
+    Refuse f;
+    r.id("about", f.about);
+    f.detail = r.bytes("detail", 512);
+    f.reason = r.bytes("reason", 64);
+    return done(RefuseMessage{std::move(f)});
+  }
+  return fail(Code::invalid, "unknown message type '" + type + "'");
+}
+
+// --- hashes and signatures ---
+
+OfferId offer_id(std::string_view offer_body) { return rename_id<OfferId>(domain_hash("offer-id", offer_body)); }
+
+Signed sign_body(const KeyPair& key, std::string_view domain, Bytes body) {
+  Signed s;
+  s.signature = key.sign(domain, body);
+  s.body = std::move(body);
+  return s;
+}
+
+bool verify_body(const NodeKey& key, std::string_view domain, const Signed& signed_body) { return verify(key, domain, signed_body.body, signed_body.signature); }
+
+Hash commitment(const TaskId& task, UnitNumber unit, const AwardId& award, const NodeKey& farmer, const Vote& vote) {
+  Dict dict;
+  dict["award"] = raw(award);
+  dict["farmer"] = raw(farmer);
+  dict["task"] = raw(task);
+  dict["unit"] = static_cast<std::int64_t>(unit);
+  dict["vote"] = vote_value(vote);
+  return domain_hash("commitment", bencode::encode(dict));
+}
+
+Hash award_ref(const TaskId& task, const std::vector<UnitNumber>& units, const AwardId& award) {
+  Dict dict;
+  List list;
+  for (UnitNumber u : units) list.emplace_back(static_cast<std::int64_t>(u));
+  dict["award"] = raw(award);
+  dict["task"] = raw(task);
+  dict["units"] = std::move(list);
+  return domain_hash("award-ref", bencode::encode(dict));
+}
+
+}  // namespace tnode

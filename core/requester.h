@@ -1,0 +1,193 @@
+// The requester of one task, as a pure state machine: events in, effects out. No clock, socket, file or hidden randomness.
+// It leases units to bidders, collects commits and reveals, decides by quorum, pays once per award, and ends.
+#pragma once
+#include <map>
+#include <set>
+#include <variant>
+#include <vector>
+
+#include "core/effects.h"
+#include "core/messages.h"
+#include "core/quorum.h"
+#include "core/reputation.h"
+
+namespace tnode {
+
+// --- effects that only a requester has ---
+struct WriteHold { AwardId award; NodeKey payee; Hash ref; Hash evidence; Micro amount = 0; TimeMs expiry_ms = 0; };
+struct WriteDebit { AwardId award; Hash ref; Hash evidence; Micro amount = 0; };
+struct WriteRelease { AwardId award; Hash ref; Hash evidence; };
+/// Get an accepted unit's files: from `inline_files` when given, else from the swarm, starting with `holders`.
+struct FetchResult { UnitNumber unit = 0; ResultId result; std::array<std::uint8_t, 20> v1_hash{}; std::vector<NodeKey> holders;
+                     bool inlined = false; std::vector<InlineFile> inline_files; };
+/// All units are in: merge them into the whole result.
+struct AssembleResult {};
+enum class Ending : std::uint8_t { done, failed, no_quorum, timeout, no_bids, no_credit, cancelled, error };
+std::string_view ending_word(Ending ending);
+/// The task is over.
+struct Finished { Ending ending = Ending::done; std::string reason; };
+
+using RequesterEffect = std::variant<Send, Save, Erase, Note, WriteHold, WriteDebit, WriteRelease, FetchResult, AssembleResult, Finished>;
+
+// --- events ---
+struct ResultFetched { UnitNumber unit = 0; bool ok = false; std::string reason; };
+struct ResultAssembled { bool ok = false; std::string reason; ResultId result; std::array<std::uint8_t, 20> v1_hash{}; std::int64_t bytes = 0; };
+struct CancelTask {};
+using RequesterEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, ResultFetched, ResultAssembled, CancelTask, Tick>;
+
+struct RequesterOptions {
+  Offer offer;                  ///< complete but for nothing: signed by the requester on construction
+  const KeyPair* key = nullptr;
+  Seed draw_seed{};             ///< hash of it is offer.draw_commitment
+  TimeMs queue_ms = 600'000;    ///< longest wait without a usable bid
+  TimeMs total_ms = 86'400'000; ///< all of it
+};
+
+class Requester {
+ public:
+  explicit Requester(RequesterOptions options);
+  /// Records of an earlier run, before the first event: all of bucket "unit" first, then all of "award". Others' records are passed over.
+  void restore_unit(std::string_view key, std::string_view value);
+  void restore_award(std::string_view value);
+  void know(const NodeKey& farmer, const Reputation& reputation) { reputations_[farmer] = reputation; }
+
+  /// Takes everything that happened since the last step; decides once for all of it.
+  std::vector<RequesterEffect> step(TimeMs now, const std::vector<RequesterEvent>& events);
+  /// When the next Tick is due at the latest; absent when nothing waits for time.
+  TimeMs next_deadline(TimeMs now) const;
+
+  const Offer& offer() const { return offer_; }
+  const OfferId& id() const { return id_; }
+  bool finished() const { return finished_; }
+
+  struct Counts { UnitNumber units = 0, open = 0, leased = 0, accepted = 0, failed = 0, disputed = 0; Micro paid_micro = 0; std::int64_t replicas = 0; };
+  Counts counts() const;
+  /// Accepted results by unit, with the signed reveals that agreed: the certificate's raw material.
+  struct Accepted { ResultId result; std::array<std::uint8_t, 20> v1_hash{}; Outcome outcome; std::vector<NodeKey> farmers; std::string detail, stderr_tail; };
+  std::map<UnitNumber, Accepted> accepted() const;
+  /// Why it is not moving, farmer by farmer.
+  std::vector<std::pair<NodeKey, std::string>> explain(TimeMs now) const;
+
+ private:
+  struct Peer {
+    bool up = false;
+    TimeMs left_ms = 0;
+    bool answered = false;          // a bid or a refusal came
+    std::optional<Bid> bid;
+    std::string refusal;            // why there is no usable bid
+    std::int64_t outstanding = 0;   // units leased and not revealed
+    TimeMs paused_until_ms = 0;     // after a refused or lost award
+  };
+  enum class AwardState : std::uint8_t { holding, sent, accepted, lost, settling, settled };
+  struct AwardRecord {
+    Award award;
+    Signed message;                 // empty until the HOLD is written
+    AwardState state = AwardState::holding;
+    TimeMs sent_ms = 0, lease_until_ms = 0;
+    std::map<UnitNumber, Hash> commits;
+    std::set<UnitNumber> asked;     // in a commit set already
+    std::map<UnitNumber, Vote> votes;
+    Hash ref;
+    bool lost = false;              // its lease ended with votes missing
+    std::map<UnitNumber, UnitVerdict> verdict;
+  };
+  struct CastVote { Vote vote; AwardId award; Signed reveal; Extra extra; };
+  enum class UnitState : std::uint8_t { open, accepted, disputed };
+  struct Unit {
+    UnitState state = UnitState::open;
+    std::int64_t want = 0;          // replicas to have
+    std::map<NodeKey, AwardId> active;    // leased, no vote yet
+    std::map<NodeKey, CastVote> votes;
+    Accepted accepted;
+    bool fetched = false;
+    bool fetching = false;
+    int fetch_failures = 0;
+    TimeMs fetch_again_ms = 0;
+  };
+
+  void on(const PeerCame&);
+  void on(const PeerLeft&);
+  void on(const MessageCame&);
+  void on(const BlockWritten&);
+  void on(const BlockRefused&);
+  void on(const ResultFetched&);
+  void on(const ResultAssembled&);
+  void on(const CancelTask&);
+  void on(const Tick&) {}
+
+  void on_bid(const NodeKey& from, const Bid& bid);
+  void on_accept(const NodeKey& from, const Accept& accept);
+  void on_commit(const NodeKey& from, const Signed& message);
+  void on_reveal(const NodeKey& from, const RevealMessage& message);
+  void on_credit(const NodeKey& from, const Credit& credit);
+  void on_refuse(const NodeKey& from, const Refuse& refuse);
+
+  void decide();                       // everything below, in order, once per step
+  void end_leases();
+  void decide_units();
+  void ask_for_reveals();
+  void settle_awards();
+  void lease_units();
+  void fetch_results();
+  void finish_if_over();
+  void finish(Ending ending, std::string reason);
+
+  void lose_award(AwardRecord& record, const std::string& why);
+  void make_award(const NodeKey& farmer, std::vector<UnitNumber> units);
+  bool may_lease_now() const;
+  bool usable(const Peer& peer) const;
+  std::int64_t capacity(const Peer& peer) const;
+  std::uint64_t draw(std::uint64_t bound);
+  void refuse(const NodeKey& to, const Hash& about, std::string reason, std::string detail);
+  void save_state();
+  AwardRecord* award_of(const NodeKey& from, const AwardId& id);
+  void count(const NodeKey& farmer, void (*change)(Reputation&));
+  template <class E> void emit(E effect) { effects_.emplace_back(std::move(effect)); }
+  void note(std::string what, std::vector<std::pair<std::string, std::string>> fields) { emit(Note{std::move(what), std::move(fields)}); }
+
+  Offer offer_;
+  Signed offer_message_;
+  OfferId id_;
+  const KeyPair* key_;
+  Seed draw_seed_;
+  std::uint64_t draws_ = 0;
+  std::uint64_t award_counter_ = 0;
+  TimeMs queue_ms_, total_ms_;
+  TimeMs now_ = 0;
+  TimeMs started_ms_ = 0;              // 0: not started
+  TimeMs stalled_since_ms_ = 0;        // 0: something moves
+  TimeMs enough_bids_ms_ = 0;          // when `agree` bidders were first there
+  bool first_lease_done_ = false;
+  TimeMs credit_short_until_ms_ = 0;
+  std::string credit_problem_;
+
+  std::map<NodeKey, Peer> peers_;
+  std::map<NodeKey, Reputation> reputations_;
+  std::vector<Unit> units_;
+  std::set<UnitNumber> hungry_;        // open units whose replicas are fewer than wanted
+  std::set<UnitNumber> touched_;       // units whose commits or votes changed in this step
+  std::map<AwardId, AwardRecord> awards_;
+  std::set<AwardId> unsettled_;
+  std::map<UnitNumber, Unit*> unfetched_;
+  UnitNumber open_units_ = 0, unfetched_count_ = 0;
+  Micro paid_micro_ = 0;
+
+  bool assembling_ = false, assembled_ = false, cancelled_ = false, finished_ = false;
+  ResultAssembled whole_;
+  TimeMs linger_until_ms_ = 0;
+  std::set<NodeKey> mirrors_;
+  std::set<AwardId> uncredited_;
+  std::vector<RequesterEffect> effects_;
+};
+
+// Named waits.
+inline constexpr TimeMs bid_window_ms = 40;            ///< after enough bids are in, how long others may still join the first draw
+inline constexpr TimeMs accept_wait_ms = 10'000;       ///< an award that is not accepted by then is lost
+inline constexpr TimeMs absence_grace_ms = 8'000;      ///< a farmer whose channel is gone this long loses its leases
+inline constexpr TimeMs fetch_allowance_ms = 120'000;  ///< added to a lease for getting the task
+inline constexpr TimeMs lost_pause_ms = 5'000;         ///< a farmer that lost a lease gets no new one for this long
+inline constexpr TimeMs linger_ms = 3'000;             ///< after the end: wait for credits and for a mirror of the result
+inline constexpr TimeMs refetch_ms = 1'000;
+inline constexpr int max_fetch_failures = 10;
+
+}  // namespace tnode
