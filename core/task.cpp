@@ -1,6 +1,11 @@
+// Manifests and their expansion: see task.h.
 #include "core/task.h"
 
+#include <algorithm>
+
+#include "core/bundle_paths.h"
 #include "core/dict_reader.h"
+#include "core/magnet.h"
 
 namespace tnode {
 namespace {
@@ -10,7 +15,6 @@ using bencode::DictReader;
 using bencode::List;
 using bencode::Value;
 
-constexpr std::size_t max_text = 1 << 20;
 constexpr std::int64_t max_resource = std::int64_t{1} << 50;
 
 List texts(const std::vector<std::string>& strings) {
@@ -35,6 +39,36 @@ std::string replaced(std::string text, const std::string& index, const std::stri
   replace_all("{index}", index);
   if (value) replace_all("{value}", *value);
   return text;
+}
+
+std::int64_t occurrences(std::string_view text, std::string_view of) {
+  std::int64_t count = 0;
+  for (std::size_t at = 0; (at = text.find(of, at)) != std::string_view::npos; at += of.size()) ++count;
+  return count;
+}
+
+/// Upper bound for one index's command and environment, counted without making them.
+std::int64_t invocation_bytes(const TaskSpec& spec) {
+  constexpr std::int64_t index_digits = 20, string_overhead = 32;
+  std::int64_t longest_value = 0, bytes = 0;
+  for (const auto& value : spec.array.values) longest_value = std::max(longest_value, static_cast<std::int64_t>(value.size()));
+  // Lengths are below max_manifest_bytes, so no product here comes near 64 bits.
+  auto count = [&](const std::string& text) {
+    bytes += string_overhead + static_cast<std::int64_t>(text.size()) + index_digits * occurrences(text, "{index}") + longest_value * occurrences(text, "{value}");
+  };
+  for (const auto& part : spec.command) count(part);
+  for (const auto& [key, text] : spec.env) { count(key); count(text); }
+  return bytes;
+}
+
+Error refused(const std::string& why) { return fail(Code::invalid, "manifest: " + why); }
+
+Result<void> check_output_pattern(const std::string& pattern) {
+  if (!pattern.starts_with("out/")) return refused("the outputs pattern " + quoted_name(pattern) + " is not below out/");
+  for (const auto& part : split_path(pattern)) {
+    if (auto good = check_path_part(part); !good) return refused("outputs: " + good.error().message);
+  }
+  return {};
 }
 
 }  // namespace
@@ -79,12 +113,12 @@ Result<TaskSpec> decode_manifest(std::string_view bytes) {
   spec.runtime = reader.bytes("runtime", 4096);
   if (!read_texts(reader.list("command", max_command_parts), spec.command) || spec.command.empty() || spec.command.front().empty()) reader.refuse("the command is empty or not a list of strings");
   spec.outputs.clear();
-  if (!read_texts(reader.list("outputs", 256), spec.outputs)) reader.refuse("outputs is not a list of strings");
-  for (const auto& [key, item] : reader.dictionary("env", 1024)) {
+  if (!read_texts(reader.list("outputs", max_outputs), spec.outputs)) reader.refuse("outputs is not a list of strings");
+  for (const auto& [key, item] : reader.dictionary("env", max_env)) {
     if (!item.bytes() || key.empty() || key.find('=') != std::string::npos || key.find('\0') != std::string::npos || item.bytes()->find('\0') != std::string::npos) reader.refuse("env '" + key + "' is broken");
     else spec.env[key] = *item.bytes();
   }
-  for (const auto& [to, item] : reader.dictionary("foreign", 64)) {
+  for (const auto& [to, item] : reader.dictionary("foreign", max_foreign_inputs)) {
     auto hash = item.bytes() ? Hash::from_bytes(*item.bytes()) : Result<Hash>(fail(Code::invalid, ""));
     if (!hash) reader.refuse("foreign input '" + to + "' is broken");
     else spec.foreign_inputs.push_back({to, *hash});
@@ -104,8 +138,29 @@ Result<TaskSpec> decode_manifest(std::string_view bytes) {
   spec.resources.memory_bytes = resources.number("memory", 1, max_resource);
   if (auto good = resources.finish(); !good) return fail(Code::invalid, "manifest, resources: " + good.error().message);
   if (auto good = reader.finish(); !good) return fail(Code::invalid, "manifest: " + good.error().message);
-  if ((index_count(spec) + spec.array.batch - 1) / spec.array.batch > max_units) return fail(Code::invalid, "more than " + std::to_string(max_units) + " units; use a larger batch");
+  if (auto good = check_task(spec); !good) return good.error();
   return spec;
+}
+
+Result<void> check_task(const TaskSpec& spec) {
+  if (spec.command.empty() || spec.command.size() > max_command_parts || spec.command.front().empty()) return refused("the command is empty or has more than " + std::to_string(max_command_parts) + " parts");
+  if (spec.runtime != "host") {
+    auto magnet = parse_magnet(spec.runtime);
+    if (!magnet || format_magnet(Magnet{magnet->v2_hash, {}, "", {}}) != spec.runtime) return refused("the runtime is neither 'host' nor the magnet link of a v2 hash alone");
+  }
+  std::vector<std::string> inputs;
+  for (const auto& input : spec.foreign_inputs) inputs.push_back("in/" + input.to);
+  if (auto good = check_bundle_paths(inputs); !good) return refused("foreign input: " + good.error().message);
+  if (spec.outputs.empty() || spec.outputs.size() > max_outputs) return refused("outputs needs 1 to " + std::to_string(max_outputs) + " patterns");
+  for (const auto& pattern : spec.outputs) {
+    if (auto good = check_output_pattern(pattern); !good) return good;
+  }
+  if (index_count(spec) > max_indices) return refused("more than " + std::to_string(max_indices) + " indices");
+  if ((index_count(spec) + spec.array.batch - 1) / spec.array.batch > max_units) return refused("more than " + std::to_string(max_units) + " units; use a larger batch");
+  const std::int64_t one = invocation_bytes(spec);
+  if (one > max_invocation_bytes) return refused("command and env of one index come to more than 1 MiB");
+  if (one * std::min(spec.array.batch, index_count(spec)) > max_unit_expansion_bytes) return refused("command and env of one unit's indices come to more than 64 MiB; use a smaller batch");
+  return {};
 }
 
 std::int64_t index_count(const TaskSpec& spec) {
@@ -123,6 +178,7 @@ std::vector<Invocation> expand_unit(const TaskSpec& spec, UnitNumber unit) {
     invocation.index = value ? place : spec.array.first + place;
     const std::string index = std::to_string(invocation.index);
     for (const auto& part : spec.command) invocation.argv.push_back(replaced(part, index, value));
+    invocation.env = {{"HOME", "/tmp"}, {"LANG", "C.UTF-8"}, {"PATH", "/usr/local/bin:/usr/bin:/bin"}, {"TZ", "UTC"}};
     for (const auto& [key, text] : spec.env) invocation.env[key] = replaced(text, index, value);
     invocation.env["TNODE_INDEX"] = index;
     invocations.push_back(std::move(invocation));

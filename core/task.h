@@ -46,6 +46,8 @@ struct TaskSpec {
 Bytes encode_manifest(const TaskSpec& spec);
 /// Decodes, checks every bound, re-encodes and compares. `newer` when the version is unknown.
 Result<TaskSpec> decode_manifest(std::string_view bytes);
+/// What decode_manifest demands of the content: names, patterns, counts, and that expanding a unit stays small.
+Result<void> check_task(const TaskSpec& spec);
 
 /// Indices and units. A unit is `batch` consecutive indices; the last may be shorter.
 std::int64_t index_count(const TaskSpec& spec);
@@ -55,7 +57,7 @@ UnitNumber unit_count(const TaskSpec& spec);
 struct Invocation {
   std::int64_t index = 0;  ///< what {index} and TNODE_INDEX say
   std::vector<std::string> argv;
-  std::map<std::string, std::string> env;  ///< whole environment but TNODE_TASK
+  std::map<std::string, std::string> env;  ///< whole environment but TNODE_TASK: PATH HOME LANG TZ, TNODE_INDEX, the task's own
 };
 /// The runs of one unit in order, with {index} and {value} replaced in command and env.
 std::vector<Invocation> expand_unit(const TaskSpec& spec, UnitNumber unit);
@@ -65,5 +67,10 @@ inline constexpr std::size_t max_command_parts = 1024;
 inline constexpr std::size_t max_manifest_bytes = 4 << 20;
 inline constexpr std::int64_t max_indices = 10'000'000;
 inline constexpr std::int64_t max_units = 1'000'000;
+inline constexpr std::size_t max_outputs = 256, max_env = 1024, max_foreign_inputs = 64;
+/// Command and environment of one index after replacing; Linux takes 128 KiB a string and 2 MiB in all.
+inline constexpr std::int64_t max_invocation_bytes = 1 << 20;
+/// The same for all indices of a unit, so that a manifest of a few bytes cannot fill a farmer's memory.
+inline constexpr std::int64_t max_unit_expansion_bytes = 64 << 20;
 
 }  // namespace tnode
