@@ -2,24 +2,12 @@
 #pragma once
 #include <condition_variable>
 #include <deque>
-#include <filesystem>
 #include <mutex>
 
 #include "swarm/swarm.h"
-#include "tests/catch.h"
+#include "tests/temp_dir.h"
 
 namespace tnode {
-
-/// A folder that is gone when the test ends.
-struct TempDir {
-  TempDir() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "tnode-test-XXXXXX").string();
-    REQUIRE(mkdtemp(pattern.data()) != nullptr);
-    path = pattern;
-  }
-  ~TempDir() { std::filesystem::remove_all(path); }
-  std::string path;
-};
 
 class TestNode {
  public:

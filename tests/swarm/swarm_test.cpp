@@ -1,5 +1,3 @@
-#include <fstream>
-
 #include "core/result_manifest.h"
 #include "tests/swarm/net.h"
 
@@ -7,19 +5,12 @@ using namespace tnode;
 
 namespace {
 
-Bytes content_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 /// Writes a bundle below `parent` and gives its torrent.
 Torrent make_bundle(const std::string& parent, const std::string& name, const std::vector<MemoryFile>& files) {
   auto torrent = torrent_of_memory(name, files);
   REQUIRE(torrent.ok());
   for (const auto& file : files) {
-    auto path = std::filesystem::path(parent) / name / file.path;
-    std::filesystem::create_directories(path.parent_path());
-    std::ofstream(path, std::ios::binary) << file.content;
+    write_file(parent + "/" + name + "/" + file.path, file.content);
   }
   return *torrent;
 }
