@@ -48,8 +48,9 @@ class Store {
   /// `invalid` when it contradicts one we have (same key and seq, other id): both are kept as proof.
   Result<void> keep_foreign(const Block& block);
   std::optional<Block> find_block(const BlockId& id) const;
-  /// What `key` owes us and has not paid by any credit of ours in the other direction: sum of CREDITs we wrote on its DEBITs.
-  Micro credited_from(const NodeKey& key) const;
+  /// What our own records prove of another key.
+  struct Known { std::int64_t blocks = 0; Micro paid_to_us_micro = 0, received_from_us_micro = 0; bool forked = false; };
+  Known known_of(const NodeKey& key) const;
 
   Balance balance() const;
   /// Own blocks, oldest first, from seq `from`, at most `limit`.

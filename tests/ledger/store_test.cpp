@@ -75,7 +75,7 @@ TEST_CASE("paying_moves_credits_and_the_sum_stays_zero") {
   REQUIRE(credit.ok());
   REQUIRE(b->commit().ok());
   REQUIRE(b->balance().balance_micro == 2 * credit_micro);
-  REQUIRE(b->credited_from(alice.key()) == 2 * credit_micro);
+  REQUIRE(b->known_of(alice.key()).paid_to_us_micro == 2 * credit_micro);
 
   REQUIRE(a->begin().ok());
   REQUIRE(a->keep_foreign(*credit).ok());
@@ -247,6 +247,7 @@ TEST_CASE("a_forked_chain_of_another_key_is_noticed_and_both_halves_kept") {
   REQUIRE(a->keep_foreign(one).ok());
   auto forked = a->keep_foreign(other);
   REQUIRE_THAT(forked.error().message, has_text("forked"));
+  REQUIRE(a->known_of(bob.key()).forked);
   other.amount = 3;
   REQUIRE_THAT(a->keep_foreign(other).error().message, has_text("signature"));
   REQUIRE(a->commit().ok());
