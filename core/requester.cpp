@@ -235,6 +235,8 @@ void Requester::on(const BlockWritten& event) {
   Signed verdict = sign_body(*key_, verdict_domain, encode(Verdict{event.award, record.verdict, event.block}));
   if (block->type == BlockType::debit) {
     paid_micro_ += block->amount;
+    paid_by_farmer_[record.award.farmer] += block->amount;
+    emit(Save{"paid", Bytes(id_.view()) + Bytes(event.award.view()), Bytes(record.award.farmer.view()) + std::to_string(block->amount)});
     uncredited_.insert(event.award);
     // Kept until the CREDIT comes, also across runs: a debt that was paid is made known sooner or later.
     emit(Save{"unclaimed", Bytes(record.award.farmer.view()) + Bytes(event.award.view()), encode_message(VerdictMessage{verdict})});
@@ -422,7 +424,7 @@ void Requester::ask_for_reveals() {
 
 void Requester::fetch_results() {
   auto fetch = [this](UnitNumber number, Unit& unit) {
-    FetchResult effect{number, unit.accepted.result, unit.accepted.v1_hash, unit.accepted.farmers, false, {}};
+    FetchResult effect{number, unit.accepted.result, unit.accepted.outcome, unit.accepted.v1_hash, unit.accepted.farmers, false, {}};
     for (const auto& [key, cast] : unit.votes) {
       if (cast.vote.result != unit.accepted.result || !cast.extra.inlined || unit.fetch_failures > 0) continue;
       effect.inlined = true;
@@ -677,6 +679,14 @@ void Requester::restore_award(std::string_view value) {
   peers_[award->farmer].outstanding += static_cast<std::int64_t>(award->units.size() - record.votes.size());
   unsettled_.insert(award->award);
   awards_.emplace(award->award, std::move(record));
+}
+
+void Requester::restore_paid(std::string_view key, std::string_view value) {
+  if (key.substr(0, 32) != id_.view() || value.size() <= 32) return;
+  Micro amount = 0;
+  for (char c : value.substr(32)) amount = amount * 10 + (c - '0');
+  paid_micro_ += amount;
+  paid_by_farmer_[*NodeKey::from_bytes(value.substr(0, 32))] += amount;
 }
 
 TimeMs Requester::next_deadline(TimeMs now) const {

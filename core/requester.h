@@ -18,7 +18,7 @@ struct WriteHold { AwardId award; NodeKey payee; Hash ref; Hash evidence; Micro 
 struct WriteDebit { AwardId award; Hash ref; Hash evidence; Micro amount = 0; };
 struct WriteRelease { AwardId award; Hash ref; Hash evidence; };
 /// Get an accepted unit's files: from `inline_files` when given, else from the swarm, starting with `holders`.
-struct FetchResult { UnitNumber unit = 0; ResultId result; std::array<std::uint8_t, 20> v1_hash{}; std::vector<NodeKey> holders;
+struct FetchResult { UnitNumber unit = 0; ResultId result; Outcome outcome; std::array<std::uint8_t, 20> v1_hash{}; std::vector<NodeKey> holders;
                      bool inlined = false; std::vector<InlineFile> inline_files; };
 /// All units are in: merge them into the whole result.
 struct AssembleResult {};
@@ -49,6 +49,7 @@ class Requester {
   /// Records of an earlier run, before the first event: all of bucket "unit" first, then all of "award". Others' records are passed over.
   void restore_unit(std::string_view key, std::string_view value);
   void restore_award(std::string_view value);
+  void restore_paid(std::string_view key, std::string_view value);  ///< of bucket "paid"
   void know(const NodeKey& farmer, const Reputation& reputation) { reputations_[farmer] = reputation; }
 
   /// Takes everything that happened since the last step; decides once for all of it.
@@ -59,12 +60,15 @@ class Requester {
   const Offer& offer() const { return offer_; }
   const OfferId& id() const { return id_; }
   bool finished() const { return finished_; }
+  bool owns(const AwardId& award) const { return awards_.count(award) != 0; }
 
   struct Counts { UnitNumber units = 0, open = 0, leased = 0, accepted = 0, failed = 0, disputed = 0; Micro paid_micro = 0; std::int64_t replicas = 0; };
   Counts counts() const;
   /// Accepted results by unit, with the signed reveals that agreed: the certificate's raw material.
   struct Accepted { ResultId result; std::array<std::uint8_t, 20> v1_hash{}; Outcome outcome; std::vector<NodeKey> farmers; std::string detail, stderr_tail; };
   std::map<UnitNumber, Accepted> accepted() const;
+  /// What each farmer was paid for this offer so far.
+  const std::map<NodeKey, Micro>& paid_by_farmer() const { return paid_by_farmer_; }
   /// Why it is not moving, farmer by farmer.
   std::vector<std::pair<NodeKey, std::string>> explain(TimeMs now) const;
 
@@ -171,6 +175,7 @@ class Requester {
   std::map<UnitNumber, Unit*> unfetched_;
   UnitNumber open_units_ = 0, unfetched_count_ = 0;
   Micro paid_micro_ = 0;
+  std::map<NodeKey, Micro> paid_by_farmer_;
 
   bool assembling_ = false, assembled_ = false, cancelled_ = false, finished_ = false;
   ResultAssembled whole_;

@@ -1,6 +1,6 @@
 #include "core/result_manifest.h"
 
-#include "core/bencode.h"
+#include "core/dict_reader.h"
 
 namespace tnode {
 
@@ -13,6 +13,17 @@ Bytes unit_result_manifest(const TaskId& task, UnitNumber unit, const Outcome& o
   dict["tnode"] = 1;
   dict["unit"] = static_cast<std::int64_t>(unit);
   return bencode::encode(dict);
+}
+
+Result<void> check_unit_result_manifest(std::string_view manifest, const TaskId& task, UnitNumber unit, const Outcome& outcome) {
+  auto value = bencode::decode(manifest);
+  if (!value) return fail(Code::invalid, "the result's manifest is broken: " + value.error().message);
+  bencode::DictReader reader(*value);
+  std::int64_t index = -1;
+  if (reader.has("index")) index = reader.number("index", 0, std::int64_t{1} << 53);
+  if (manifest != unit_result_manifest(task, unit, outcome, index))
+    return fail(Code::invalid, "the result's manifest speaks of another task, unit or ending than the vote");
+  return {};
 }
 
 Bytes whole_result_manifest(const TaskId& task, UnitNumber units) {

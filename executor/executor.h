@@ -37,12 +37,13 @@ class Executor {
   const SandboxState& state() const;
 
  private:
+  friend SandboxState examine_sandbox(const std::string& home);
   struct Impl;
   explicit Executor(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 
-/// Looks at the machine without starting anything lasting; for `doctor`.
-SandboxState examine_sandbox();
+/// Starts a sandbox, looks, and ends it; for `doctor`.
+SandboxState examine_sandbox(const std::string& home);
 
 }  // namespace tnode

@@ -39,6 +39,7 @@ struct FetchTorrent {
   std::vector<NodeKey> holders;            ///< nodes we have a channel with that are known to have it: dialled at once
   std::vector<std::string> peers;          ///< "host:port" hints
   std::int64_t max_bytes = 0;              ///< refuse before downloading when the payload is larger; 0: no bound
+  TimeMs stall_ms = 0;                     ///< give up after so long without a new byte; 0: never
   bool canonical = true;                   ///< check with parse_canonical_torrent as soon as metadata is there; refuse otherwise
 };
 

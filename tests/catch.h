@@ -5,3 +5,12 @@
 #else
 #include <catch2/catch_all.hpp>
 #endif
+
+/// "The text holds this part": v2 calls the matcher Contains, v3 ContainsSubstring.
+inline auto has_text(const std::string& part) {
+#ifdef TNODE_CATCH2_V2
+  return Catch::Matchers::Contains(part);
+#else
+  return Catch::Matchers::ContainsSubstring(part);
+#endif
+}

@@ -1,0 +1,292 @@
+#include "cli/farmer_role.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include "cli/node.h"
+#include "cli/results.h"
+
+namespace tnode {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr TimeMs fetch_stall_ms = 60'000;        // a task or mirror that brings nothing new for so long is given up
+constexpr std::size_t max_reseeded = 2'000;      // bundles offered again after a restart
+constexpr std::size_t stderr_tail_bytes = max_tail_bytes;
+
+std::string tail(const std::string& text, std::size_t bytes) { return text.size() <= bytes ? text : text.substr(text.size() - bytes); }
+
+FarmerOptions completed(Node& node, FarmerOptions options) {
+  options.key = &node.key();
+  options.balance_micro = node.store().balance().balance_micro;
+  // Known to this node alone, the same after a restart: a vote that was committed keeps its nonce.
+  Bytes seed(reinterpret_cast<const char*>(node.key().seed().data()), node.key().seed().size());
+  options.nonce_secret = Bytes(domain_hash("nonce-secret", seed).view());
+  return options;
+}
+
+}  // namespace
+
+FarmerRole::FarmerRole(Node& node, FarmerRoleOptions options, Observer observer)
+    : node_(node), options_(std::move(options)), observer_(std::move(observer)), farmer_(completed(node, options_.farmer)) {
+  node.store().scan("lease", [&](std::string_view, std::string_view value) { farmer_.restore_lease(value); });
+  node.store().scan("vote", [&](std::string_view key, std::string_view value) { farmer_.restore_vote(key, value); });
+  // What an earlier run left half done is of no use to anyone.
+  std::error_code ec;
+  fs::remove_all(node.home().work_dir(), ec);
+  fs::create_directories(node.home().work_dir(), ec);
+  reseed();
+}
+
+/// Bundles that are whole are offered again, the newest first.
+void FarmerRole::reseed() {
+  std::vector<std::pair<fs::file_time_type, std::string>> found;
+  for (const char* folder : {"/tasks", "/results"}) {
+    std::error_code ec;
+    for (const auto& entry : fs::directory_iterator(node_.home().dir() + folder, ec)) {
+      auto torrent = entry.path() / bundle_torrent_name;
+      if (fs::exists(torrent, ec)) found.emplace_back(fs::last_write_time(torrent, ec), entry.path().string());
+    }
+  }
+  std::sort(found.rbegin(), found.rend());
+  if (found.size() > max_reseeded) found.resize(max_reseeded);
+  for (auto& [time, path] : found)
+    node_.work([this, path = path]() -> std::function<void()> {
+      auto bundle = find_bundle(path);
+      if (!bundle) return {};
+      return [this, bundle = std::move(*bundle)] { node_.swarm().seed({bundle.torrent.bytes, bundle.parent_dir, true}); };
+    });
+}
+
+bool FarmerRole::step() {
+  if (started_ && pending_.empty() && node_.now() < due_ms_) return false;
+  started_ = true;
+  auto events = std::move(pending_);
+  pending_.clear();
+  events.push_back(Tick{});
+  auto effects = farmer_.step(node_.now(), events);
+  for (const auto& effect : effects) std::visit([this](const auto& e) { carry(e); }, effect);
+  due_ms_ = farmer_.next_deadline(node_.now());
+  return !pending_.empty();
+}
+
+void FarmerRole::carry(const Send& effect) { node_.carry(effect); }
+void FarmerRole::carry(const Save& effect) { node_.carry(effect); }
+void FarmerRole::carry(const Erase& effect) { node_.carry(effect); }
+void FarmerRole::carry(const Note& effect) { if (observer_) observer_(effect); }
+
+// --- tasks ---
+
+void FarmerRole::carry(const FetchTask& effect) {
+  get_task(effect.task, effect.v1_hash, {}, {effect.holder}, {effect.endpoint}, {});
+}
+
+void FarmerRole::watch(const TaskId& task, const std::array<std::uint8_t, 20>& v1_hash, const Bytes& torrent, std::vector<std::string> peers,
+                       std::function<void(const std::string&)> end) {
+  get_task(task, v1_hash, torrent, {}, std::move(peers), [this, task, end = std::move(end)](const std::string& problem) {
+    if (problem.empty()) hear(TaskWatched{task});
+    if (end) end(problem);
+  });
+}
+
+void FarmerRole::get_task(const TaskId& task, const std::array<std::uint8_t, 20>& v1_hash, const Bytes& torrent, std::vector<NodeKey> holders,
+                          std::vector<std::string> peers, std::function<void(const std::string&)> end) {
+  if (auto ready = tasks_.find(task); ready != tasks_.end()) {
+    hear(TaskReady{task, ready->second.spec});
+    if (end) end({});
+    return;
+  }
+  auto& waiting = fetching_[task];
+  const bool first = waiting.empty();
+  waiting.push_back(end ? std::move(end) : [](const std::string&) {});
+  auto over = [this, task](const std::string& problem) {
+    auto ends = std::move(fetching_[task]);
+    fetching_.erase(task);
+    if (!problem.empty()) hear(TaskLost{task, problem});
+    for (auto& each : ends) each(problem);
+  };
+  const std::string dir = node_.home().task_dir(task);
+  FetchTorrent request;
+  request.v2_hash = rename_id<Hash>(task);
+  request.v1_hash = v1_hash;
+  request.torrent = torrent;
+  request.parent_dir = dir;
+  request.holders = std::move(holders);
+  request.peers = std::move(peers);
+  request.max_bytes = options_.max_task_bytes;
+  request.stall_ms = fetch_stall_ms;
+  if (!first) {
+    node_.after_commit([this, request]() mutable { node_.swarm().fetch(std::move(request)); });  // one more holder to ask
+    return;
+  }
+  if (auto there = find_bundle(dir)) {
+    node_.after_commit([this, there = *there] { node_.swarm().seed({there.torrent.bytes, there.parent_dir, true}); });
+    return open_task(task, there->torrent, over);
+  }
+  std::error_code ec;
+  fs::create_directories(dir, ec);
+  node_.fetch(std::move(request), [this, task, dir, over](const FetchDone* done, const std::string& problem) {
+    if (!done) return over(problem);
+    if (auto kept = keep_bundle(done->torrent, dir); !kept) return over(kept.error().message);
+    open_task(task, done->torrent, over);
+  });
+}
+
+void FarmerRole::open_task(const TaskId& task, const Torrent& torrent, std::function<void(const std::string&)> end) {
+  const std::string dir = node_.home().task_dir(task) + "/" + torrent.name;
+  std::ifstream file(dir + "/manifest", std::ios::binary);
+  Bytes bytes{std::istreambuf_iterator<char>(file), {}};
+  auto spec = decode_manifest(bytes);
+  if (!spec) return end("it is no task: " + spec.error().message);
+  if (torrent.name != "tnode-" + to_hex(sha256(bytes).view().substr(0, 8))) return end("it is no task: its name does not belong to its manifest");
+  get_foreign_inputs(task, Task{std::move(*spec), dir, {}}, std::move(end));
+}
+
+void FarmerRole::get_foreign_inputs(const TaskId& task, Task opened, std::function<void(const std::string&)> end) {
+  const std::size_t next = opened.foreign_inputs.size();
+  if (next == opened.spec.foreign_inputs.size()) {
+    hear(TaskReady{task, opened.spec});
+    tasks_[task] = std::move(opened);
+    return end({});
+  }
+  const ForeignInput input = opened.spec.foreign_inputs[next];
+  FetchTorrent request;
+  request.v2_hash = input.v2_hash;
+  request.parent_dir = node_.home().input_dir(input.v2_hash);
+  request.max_bytes = options_.max_task_bytes;
+  request.stall_ms = fetch_stall_ms;
+  request.canonical = false;
+  std::error_code ec;
+  fs::create_directories(request.parent_dir, ec);
+  node_.fetch(std::move(request), [this, task, opened = std::move(opened), input, end](const FetchDone* done, const std::string& problem) mutable {
+    if (!done) return end("its input in/" + input.to + " (" + to_hex(input.v2_hash) + ") cannot be had: " + problem);
+    opened.foreign_inputs.emplace_back(input.to, done->dir);
+    get_foreign_inputs(task, std::move(opened), std::move(end));
+  });
+}
+
+// --- execution ---
+
+void FarmerRole::carry(const RunUnit& effect) {
+  const Task& task = tasks_.at(effect.task);
+  ExecutionRequest request;
+  request.job = effect.job;
+  request.task_dir = task.bundle_dir;
+  request.foreign_inputs = task.foreign_inputs;
+  request.task_hex = to_hex(effect.task);
+  request.invocations = expand_unit(task.spec, effect.unit);
+  request.outputs = task.spec.outputs;
+  request.limits.wall_ms = effect.run_ms;
+  request.limits.cpus = task.spec.resources.cpus;
+  request.limits.memory_bytes = task.spec.resources.memory_bytes;
+  request.limits.disk_bytes = task.spec.resources.disk_bytes;
+  request.result_dir = node_.home().work_dir() + "/job-" + std::to_string(effect.job);
+  jobs_[effect.job] = {effect.task, effect.unit, request.result_dir};
+  node_.after_commit([this, request = std::move(request)]() mutable { node_.executor()->run(std::move(request)); });
+}
+
+void FarmerRole::carry(const StopUnit& effect) {
+  node_.after_commit([this, job = effect.job] { node_.executor()->cancel(job); });
+}
+
+void FarmerRole::on_report(const ExecutionReport& report) {
+  auto it = jobs_.find(report.job);
+  if (it == jobs_.end()) return;
+  const Job job = it->second;
+  auto answer = [this](UnitRan ran) {
+    jobs_.erase(ran.job);
+    hear(std::move(ran));
+  };
+  if (!report.ran) {
+    std::error_code ec;
+    fs::remove_all(job.dir, ec);
+    return answer(UnitRan{report.job, false, report.problem, {}, {}, {}, {}});
+  }
+  node_.work([this, home = node_.home(), job, report, answer]() -> std::function<void()> {
+    auto packed = pack_unit_result(home, job.dir, job.task, job.unit, report);
+    UnitRan ran;
+    ran.job = report.job;
+    if (!packed) {
+      ran.problem = packed.error().message;
+      return [answer, ran] { answer(ran); };
+    }
+    ran.ran = true;
+    ran.result = rename_id<ResultId>(packed->bundle.torrent.v2_hash);
+    ran.outcome = report.outcome;
+    ran.usage = report.usage;
+    ran.extra.inlined = packed->inlined;
+    ran.extra.files = std::move(packed->inline_files);
+    ran.extra.v1_hash = packed->bundle.torrent.v1_hash;
+    ran.extra.detail = report.failure_detail.substr(0, 1000);
+    if (!report.outcome.good()) ran.extra.stderr_tail = tail(report.stderr_tail, stderr_tail_bytes);
+    return [answer, ran] { answer(ran); };
+  });
+}
+
+// --- results ---
+
+void FarmerRole::carry(const SeedResult& effect) {
+  node_.after_commit([this, result = effect.result] {
+    if (auto bundle = find_bundle(node_.home().result_dir(result))) node_.swarm().seed({bundle->torrent.bytes, bundle->parent_dir, true});
+  });
+}
+
+void FarmerRole::carry(const DropResult& effect) {
+  node_.after_commit([this, result = effect.result] {
+    node_.swarm().remove(rename_id<Hash>(result));
+    std::error_code ec;
+    fs::remove_all(node_.home().result_dir(result), ec);
+  });
+}
+
+void FarmerRole::carry(const MirrorResult& effect) {
+  const std::string dir = node_.home().result_dir(effect.result);
+  auto mirrored = [this, result = effect.result] { hear(ResultMirrored{result}); };
+  if (auto there = find_bundle(dir)) {
+    node_.after_commit([this, there = *there] { node_.swarm().seed({there.torrent.bytes, there.parent_dir, true}); });
+    return mirrored();
+  }
+  if (effect.bytes > options_.max_mirror_bytes) return;
+  std::error_code ec;
+  fs::create_directories(dir, ec);
+  FetchTorrent request;
+  request.v2_hash = rename_id<Hash>(effect.result);
+  request.v1_hash = effect.v1_hash;
+  request.parent_dir = dir;
+  request.holders = {effect.holder};
+  request.max_bytes = options_.max_mirror_bytes;
+  request.stall_ms = fetch_stall_ms;
+  ++mirroring_;
+  node_.fetch(std::move(request), [this, dir, mirrored](const FetchDone* done, const std::string&) {
+    --mirroring_;
+    if (done && keep_bundle(done->torrent, dir)) return mirrored();
+    std::error_code ignored;
+    fs::remove_all(dir, ignored);
+  });
+}
+
+void FarmerRole::carry(const Meet& effect) {
+  if (!effect.endpoint.empty()) node_.after_commit([this, endpoint = effect.endpoint] { node_.swarm().dial(endpoint); });
+}
+
+// --- credits ---
+
+void FarmerRole::carry(const KeepHold& effect) {
+  auto block = decode_block(effect.block);
+  check(block.ok(), "core checked the HOLD");
+  auto kept = node_.writing().keep_foreign(*block);
+  if (kept) return;
+  if (kept.error().code == Code::io) return node_.give_up(kept.error());
+  hear(HoldBad{effect.award, kept.error().message});
+}
+
+void FarmerRole::carry(const WriteCredit& effect) {
+  auto debit = decode_block(effect.debit);
+  check(debit.ok(), "core checked the DEBIT");
+  auto credit = node_.writing().credit(*debit, node_.now());
+  if (credit) return hear(BlockWritten{effect.award, encode_block(*credit)});
+  if (credit.error().code == Code::io) return node_.give_up(credit.error());
+  hear(BlockRefused{effect.award, credit.error().code, credit.error().message});
+}
+
+}  // namespace tnode

@@ -1,0 +1,85 @@
+#include "cli/home.h"
+
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+namespace tnode {
+namespace {
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
+Error io_error(const std::string& what) { return fail(Code::io, what + ": " + std::strerror(errno)); }
+
+Result<KeyPair> read_key(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) return fail(Code::not_found, "there is no key at " + path + " yet; any command that takes part makes one");
+  std::string text;
+  file >> text;
+  auto bytes = from_hex(text);
+  if (!bytes || bytes->size() != 32) return fail(Code::invalid, path + " is no key: it should hold 64 hex digits; restore it from a backup, or move it away to get a new key");
+  Seed seed;
+  std::memcpy(seed.data(), bytes->data(), seed.size());
+  return KeyPair::from_seed(seed);
+}
+
+}  // namespace
+
+Result<Home> Home::find(const std::string& given) {
+  Home home;
+  home.dir_ = !given.empty() ? given : environment("TNODE_HOME");
+  if (!home.dir_.empty()) {
+    home.dir_ = std::filesystem::absolute(home.dir_).lexically_normal().string();
+    while (home.dir_.size() > 1 && home.dir_.back() == '/') home.dir_.pop_back();
+    home.config_dir_ = home.dir_;
+    return home;
+  }
+  const std::string user = environment("HOME");
+  std::string data = environment("XDG_DATA_HOME"), config = environment("XDG_CONFIG_HOME");
+  if (data.empty() && user.empty()) return fail(Code::not_found, "neither --home, TNODE_HOME, XDG_DATA_HOME nor HOME says where this node's files are; give --home DIR");
+  home.dir_ = (data.empty() ? user + "/.local/share" : data) + "/tnode";
+  home.config_dir_ = config.empty() && user.empty() ? home.dir_ : (config.empty() ? user + "/.config" : config) + "/tnode";
+  return home;
+}
+
+Result<void> Home::make() const {
+  for (const std::string& path : {dir_, dir_ + "/tasks", dir_ + "/results", dir_ + "/inputs", work_dir(), control_dir(), logs_dir()}) {
+    std::error_code ec;
+    std::filesystem::create_directories(path, ec);
+    if (ec) return fail(Code::io, "cannot make the folder " + path + ": " + ec.message());
+  }
+  chmod(dir_.c_str(), 0700);
+  return {};
+}
+
+Result<KeyPair> Home::existing_key() const { return read_key(key_path()); }
+
+Result<KeyPair> Home::key() const {
+  auto key = read_key(key_path());
+  if (key || key.error().code != Code::not_found) return key;
+  Seed seed;
+  if (getrandom(seed.data(), seed.size(), 0) != static_cast<ssize_t>(seed.size())) return io_error("no randomness for a new key");
+  const std::string temporary = key_path() + "." + std::to_string(getpid());
+  int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (file < 0) return io_error("cannot write " + temporary);
+  const std::string text = to_hex({reinterpret_cast<const char*>(seed.data()), seed.size()}) + "\n";
+  bool written = write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(file) == 0;
+  close(file);
+  // A link, not a rename: when two commands start at once, the first key stands.
+  bool linked = written && (link(temporary.c_str(), key_path().c_str()) == 0 || errno == EEXIST);
+  Error problem = io_error("cannot write the key to " + key_path());
+  unlink(temporary.c_str());
+  if (!linked) return problem;
+  return read_key(key_path());
+}
+
+}  // namespace tnode

@@ -1,0 +1,287 @@
+#include "cli/node.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "cli/farmer_role.h"
+#include "cli/requester_role.h"
+
+namespace tnode {
+namespace {
+
+constexpr int worker_threads = 2;  // hashing and copying beside the loop
+
+}  // namespace
+
+TimeMs wall_clock_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+Result<std::unique_ptr<Node>> Node::start(NodeOptions options, std::unique_ptr<Executor> executor) {
+  std::unique_ptr<Node> node(new Node);
+  node->options_ = std::move(options);
+  node->executor_ = std::move(executor);
+  if (auto made = node->home().make(); !made) return made.error();
+  auto key = node->home().key();
+  if (!key) return key.error();
+  node->key_.emplace(std::move(*key));
+  Store::Options store;
+  store.path = node->home().store_path();
+  store.key = node->key().key();
+  store.signer = &*node->key_;
+  auto opened = Store::open(store, wall_clock_ms());
+  if (!opened) return opened.error();
+  node->store_ = std::move(*opened);
+  node->store_->scan("unclaimed", [&](std::string_view name, std::string_view frame) {
+    if (name.size() != 64) return;
+    node->unclaimed_[*NodeKey::from_bytes(name.substr(0, 32))][*AwardId::from_bytes(name.substr(32))] = Bytes(frame);
+  });
+  node->options_.swarm.data_dir = node->home().dir();
+  node->options_.swarm.key_seed = node->key().seed();
+  node->now_ = wall_clock_ms();
+  Node* self = node.get();
+  auto swarm = Swarm::start(node->options_.swarm, [self](SwarmEvent event) { self->post([self, event = std::move(event)] { self->on(event); }); });
+  if (!swarm) return swarm.error();
+  node->swarm_ = std::move(*swarm);
+  for (int i = 0; i < worker_threads; ++i) node->workers_.emplace_back([self] { self->work_loop(); });
+  if (node->executor_)
+    node->executor_->on_report([self](ExecutionReport report) {
+      self->post([self, report = std::move(report)] { if (self->farmer_) self->farmer_->on_report(report); });
+    });
+  return node;
+}
+
+Node::~Node() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  work_changed_.notify_all();
+  for (auto& worker : workers_) worker.join();
+  swarm_.reset();
+  executor_.reset();
+}
+
+void Node::add(std::unique_ptr<FarmerRole> role) {
+  farmer_ = std::move(role);
+  for (const NodeKey& key : peers_up_) farmer_->hear(PeerCame{key});
+}
+
+void Node::add(std::unique_ptr<RequesterRole> role) {
+  requesters_.push_back(std::move(role));
+  for (const NodeKey& key : peers_up_) requesters_.back()->hear(PeerCame{key});
+}
+
+void Node::post(std::function<void()> action) {
+  {
+    std::lock_guard lock(mutex_);
+    inbox_.push_back(std::move(action));
+    if (inbox_.size() > 1) return;
+  }
+  changed_.notify_one();
+}
+
+void Node::work(std::function<std::function<void()>()> job) {
+  {
+    std::lock_guard lock(mutex_);
+    jobs_.push_back(std::move(job));
+  }
+  work_changed_.notify_one();
+}
+
+void Node::work_loop() {
+  for (;;) {
+    std::function<std::function<void()>()> job;
+    {
+      std::unique_lock lock(mutex_);
+      work_changed_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
+      if (stopping_) return;
+      job = std::move(jobs_.front());
+      jobs_.pop_front();
+    }
+    if (auto then = job()) post(std::move(then));
+  }
+}
+
+void Node::later(TimeMs delay_ms, std::function<void()> action) { timers_.emplace(wall_clock_ms() + delay_ms, std::move(action)); }
+
+Store& Node::writing() {
+  if (!transaction_) {
+    transaction_ = true;
+    if (auto begun = store_->begin(); !begun) give_up(begun.error());
+  }
+  return *store_;
+}
+
+TimeMs Node::next_deadline() const {
+  TimeMs next = now_ + 60'000;
+  if (farmer_) next = std::min(next, farmer_->next_deadline(now_));
+  for (const auto& requester : requesters_) next = std::min(next, requester->next_deadline(now_));
+  if (!timers_.empty()) next = std::min(next, timers_.begin()->first);
+  return next;
+}
+
+Result<void> Node::run() {
+  if (auto good = drain({}); !good) return good;
+  while (!leaving_) {
+    std::vector<std::function<void()>> actions;
+    {
+      std::unique_lock lock(mutex_);
+      const auto until = std::chrono::system_clock::time_point(std::chrono::milliseconds(next_deadline()));
+      changed_.wait_until(lock, until, [this] { return !inbox_.empty(); });
+      actions.swap(inbox_);
+    }
+    if (auto good = drain(std::move(actions)); !good) return good;
+  }
+  return {};
+}
+
+Result<void> Node::drain(std::vector<std::function<void()>> actions) {
+  now_ = std::max(now_, wall_clock_ms());  // a clock that is set back stands still meanwhile
+  for (auto& action : actions) action();
+  while (!timers_.empty() && timers_.begin()->first <= now_) {
+    auto action = std::move(timers_.begin()->second);
+    timers_.erase(timers_.begin());
+    action();
+  }
+  for (bool again = true; again && !fatal_;) {
+    again = farmer_ && farmer_->step();
+    for (auto& requester : requesters_) again = requester->step() || again;
+  }
+  if (!fatal_ && transaction_) {
+    if (auto committed = store_->commit(); !committed) give_up(committed.error());
+  }
+  transaction_ = false;
+  if (fatal_) {
+    store_->rollback();
+    return *fatal_;
+  }
+  auto due = std::move(after_commit_);
+  after_commit_.clear();
+  for (auto& action : due) action();
+  std::erase_if(requesters_, [](const auto& requester) { return requester->gone(); });
+  if (drained_) drained_();
+  return {};
+}
+
+// --- effects that both roles have ---
+
+void Node::carry(const Send& effect) {
+  after_commit([this, to = effect.to, frame = encode_message(effect.message)]() mutable { swarm_->send(to, std::move(frame)); });
+}
+
+void Node::carry(const Save& effect) {
+  if (effect.bucket == "unclaimed") unclaimed_[*NodeKey::from_bytes(effect.key.substr(0, 32))][*AwardId::from_bytes(effect.key.substr(32))] = effect.value;
+  if (auto put = writing().put(effect.bucket, effect.key, effect.value); !put) give_up(put.error());
+}
+
+void Node::carry(const Erase& effect) {
+  if (auto erased = writing().erase(effect.bucket, effect.key); !erased) give_up(erased.error());
+}
+
+void Node::fetch(FetchTorrent request, FetchEnd end, std::function<void(const FetchProgress&)> progress) {
+  fetches_[request.v2_hash].push_back({std::move(end), std::move(progress)});
+  after_commit([this, request = std::move(request)]() mutable { swarm_->fetch(std::move(request)); });
+}
+
+// --- what the swarm reports ---
+
+void Node::on(const SwarmEvent& event) {
+  std::visit([this](const auto& e) { on(e); }, event);
+}
+
+void Node::on(const PeerUp& event) {
+  peers_up_.push_back(event.key);
+  if (farmer_) farmer_->hear(PeerCame{event.key});
+  for (auto& requester : requesters_) requester->hear(PeerCame{event.key});
+  // A payment whose receipt never came is said again.
+  if (auto debts = unclaimed_.find(event.key); debts != unclaimed_.end())
+    for (const auto& [award, frame] : debts->second)
+      after_commit([this, to = event.key, bytes = frame] { swarm_->send(to, bytes); });
+}
+
+void Node::on(const PeerDown& event) {
+  std::erase(peers_up_, event.key);
+  if (farmer_) farmer_->hear(PeerLeft{event.key});
+  for (auto& requester : requesters_) requester->hear(PeerLeft{event.key});
+}
+
+void Node::on(const MessageIn& event) {
+  auto message = decode_message(event.message);
+  if (!message) {
+    carry(Send{event.from, RefuseMessage{Refuse{Hash{}, "bad_message", message.error().message}}});
+    return;
+  }
+  route(event.from, std::move(*message));
+}
+
+void Node::route(const NodeKey& from, Message message) {
+  auto to_farmer = [&] { if (farmer_) farmer_->hear(MessageCame{from, std::move(message)}); };
+  auto to_owner = [&](const AwardId& award) {
+    for (auto& requester : requesters_)
+      if (requester->owns(award)) return requester->hear(MessageCame{from, std::move(message)});
+    carry(Send{from, RefuseMessage{Refuse{rename_id<Hash>(award), "lease_over", "no such award is open here"}}});
+  };
+  auto to_requesters = [&] { for (auto& requester : requesters_) requester->hear(MessageCame{from, message}); };
+  if (auto* accept = std::get_if<AcceptMessage>(&message)) return to_owner(AwardId(accept->accept.award));
+  if (auto* commit = std::get_if<CommitMessage>(&message)) {
+    auto body = decode_commit(commit->commit.body);
+    return body ? to_owner(body->award) : to_requesters();
+  }
+  if (auto* reveal = std::get_if<RevealMessage>(&message)) {
+    auto body = decode_reveal(reveal->reveal.body);
+    return body ? to_owner(body->award) : to_requesters();
+  }
+  if (auto* credit = std::get_if<CreditMessage>(&message)) {
+    take_credit(from, credit->credit);
+    return to_requesters();
+  }
+  if (std::holds_alternative<BidMessage>(message) || std::holds_alternative<MirroredMessage>(message)) return to_requesters();
+  if (std::holds_alternative<RefuseMessage>(message)) to_requesters();
+  to_farmer();
+}
+
+void Node::take_credit(const NodeKey& from, const Credit& credit) {
+  auto block = decode_block(credit.block);
+  auto refuse = [&](const std::string& why) {
+    carry(Send{from, RefuseMessage{Refuse{rename_id<Hash>(credit.award), "bad_block", why}}});
+  };
+  if (!block) return refuse(block.error().message);
+  if (block->type != BlockType::credit || block->key != from || block->counterparty != key().key() || !verify_block(*block))
+    return refuse("it is not the sender's CREDIT on a DEBIT of ours");
+  if (auto kept = writing().keep_foreign(*block); !kept) return kept.error().code == Code::io ? give_up(kept.error()) : refuse(kept.error().message);
+  if (auto debts = unclaimed_.find(from); debts != unclaimed_.end()) {
+    debts->second.erase(credit.award);
+    if (debts->second.empty()) unclaimed_.erase(debts);
+  }
+  carry(Erase{"unclaimed", Bytes(from.view()) + Bytes(credit.award.view())});
+}
+
+void Node::on(const FetchDone& event) {
+  auto it = fetches_.find(event.v2_hash);
+  if (it == fetches_.end()) return;
+  auto waiting = std::move(it->second);
+  fetches_.erase(it);
+  for (auto& each : waiting) each.end(&event, {});
+}
+
+void Node::on(const FetchFailed& event) {
+  auto it = fetches_.find(event.v2_hash);
+  if (it == fetches_.end()) return;
+  auto waiting = std::move(it->second);
+  fetches_.erase(it);
+  for (auto& each : waiting) each.end(nullptr, event.reason);
+}
+
+void Node::on(const FetchProgress& event) {
+  auto it = fetches_.find(event.v2_hash);
+  if (it == fetches_.end()) return;
+  for (auto& each : it->second)
+    if (each.progress) each.progress(event);
+}
+
+void Node::on(const SwarmProblem& event) {
+  if (problem_) problem_(event.what);
+}
+
+}  // namespace tnode

@@ -1,0 +1,122 @@
+// One node at work: a loop in the calling thread that hears swarm, executor and users, steps the roles, makes their records durable,
+// and only then lets messages go. Everything is wired here; nothing is decided here.
+#pragma once
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cli/home.h"
+#include "core/effects.h"
+#include "executor/executor.h"
+#include "ledger/store.h"
+#include "swarm/swarm.h"
+
+namespace tnode {
+
+class FarmerRole;
+class RequesterRole;
+
+TimeMs wall_clock_ms();
+
+struct NodeOptions {
+  Home home;
+  SwarmOptions swarm;  ///< data_dir and key_seed are filled in
+};
+
+class Node {
+ public:
+  /// Opens key, store and swarm. `executor` (for farmers) was started before: it forks, and must come before any thread.
+  static Result<std::unique_ptr<Node>> start(NodeOptions options, std::unique_ptr<Executor> executor);
+  ~Node();
+
+  void add(std::unique_ptr<FarmerRole> role);
+  void add(std::unique_ptr<RequesterRole> role);
+  /// Runs until leave() was called. `io` when the store can no longer be written: nothing was promised since.
+  Result<void> run();
+  /// From inside the loop.
+  void leave() { leaving_ = true; }
+
+  /// Has `action` run in the loop's thread. From any thread.
+  void post(std::function<void()> action);
+  /// Runs `job` in a worker thread; what it returns runs in the loop afterwards.
+  void work(std::function<std::function<void()>()> job);
+  /// Runs `action` in the loop after `delay_ms`.
+  void later(TimeMs delay_ms, std::function<void()> action);
+
+  // For roles, inside the loop.
+  TimeMs now() const { return now_; }
+  const Home& home() const { return options_.home; }
+  const KeyPair& key() const { return *key_; }
+  Swarm& swarm() { return *swarm_; }
+  Executor* executor() { return executor_.get(); }
+  /// Reads need no transaction; writes go through writing(), which opens the drain's one transaction.
+  const Store& store() const { return *store_; }
+  Store& writing();
+  /// Carried out after the drain's records are durable, in order.
+  void after_commit(std::function<void()> action) { after_commit_.push_back(std::move(action)); }
+  void carry(const Send& effect);
+  void carry(const Save& effect);
+  void carry(const Erase& effect);
+  /// Ends the node: its records can no longer be kept.
+  void give_up(Error error) { if (!fatal_) fatal_ = std::move(error); }
+  /// Who wants to know when a torrent is here or lost; once, by v2 hash.
+  using FetchEnd = std::function<void(const FetchDone*, const std::string& problem)>;
+  void fetch(FetchTorrent request, FetchEnd end, std::function<void(const FetchProgress&)> progress = {});
+  const std::vector<std::unique_ptr<RequesterRole>>& requesters() const { return requesters_; }
+  FarmerRole* farmer() { return farmer_.get(); }
+  /// Called after every drain; for displays.
+  void on_drained(std::function<void()> action) { drained_ = std::move(action); }
+  /// Swarm problems and the like: one line for the log.
+  void on_problem(std::function<void(const std::string&)> action) { problem_ = std::move(action); }
+
+ private:
+  Node() = default;
+  Result<void> drain(std::vector<std::function<void()>> actions);
+  void on(const SwarmEvent& event);
+  void on(const PeerUp& event);
+  void on(const PeerDown& event);
+  void on(const MessageIn& event);
+  void on(const FetchDone& event);
+  void on(const FetchFailed& event);
+  void on(const FetchProgress& event);
+  void on(const SwarmProblem& event);
+  void route(const NodeKey& from, Message message);
+  void take_credit(const NodeKey& from, const Credit& credit);
+  TimeMs next_deadline() const;
+  void work_loop();
+
+  NodeOptions options_;
+  std::optional<KeyPair> key_;
+  std::unique_ptr<Executor> executor_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<FarmerRole> farmer_;
+  std::vector<std::unique_ptr<RequesterRole>> requesters_;
+  std::vector<NodeKey> peers_up_;
+  std::map<NodeKey, std::map<AwardId, Bytes>> unclaimed_;  // DEBITs whose CREDIT was not seen: frames to say again
+  struct Waiting { FetchEnd end; std::function<void(const FetchProgress&)> progress; };
+  std::map<Hash, std::vector<Waiting>> fetches_;
+  std::multimap<TimeMs, std::function<void()>> timers_;
+  std::function<void()> drained_;
+  std::function<void(const std::string&)> problem_;
+
+  TimeMs now_ = 0;
+  bool leaving_ = false, transaction_ = false;
+  std::optional<Error> fatal_;
+  std::vector<std::function<void()>> after_commit_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_, work_changed_;
+  std::vector<std::function<void()>> inbox_;
+  std::deque<std::function<std::function<void()>()>> jobs_;
+  bool stopping_ = false;
+  std::vector<std::thread> workers_;
+  std::unique_ptr<Swarm> swarm_;  // last: it stops first
+};
+
+}  // namespace tnode

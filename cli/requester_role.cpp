@@ -1,0 +1,189 @@
+#include "cli/requester_role.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include "cli/bundle_disk.h"
+#include "cli/node.h"
+#include "core/result_manifest.h"
+
+namespace tnode {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr TimeMs record_every_ms = 500;   // how old what `status` shows may be
+constexpr TimeMs fetch_stall_ms = 30'000;
+
+RequesterOptions requester_options(const Node& node, const TaskRecord& record) {
+  return {record.offer, &node.key(), record.draw_seed, record.queue_ms, record.total_ms};
+}
+
+Result<void> check_unit_bundle(const StoredBundle& bundle, const TaskId& task, UnitNumber unit, const Outcome& outcome) {
+  std::ifstream file(bundle.dir() + "/manifest", std::ios::binary);
+  Bytes manifest{std::istreambuf_iterator<char>(file), {}};
+  if (bundle.torrent.name != result_name(manifest)) return fail(Code::invalid, "the result's name does not belong to its manifest");
+  return check_unit_result_manifest(manifest, task, unit, outcome);
+}
+
+/// One bundle out of those of all units; the unit's own when there is just one.
+Result<StoredBundle> assemble(const Home& home, const TaskId& task, const std::map<UnitNumber, Requester::Accepted>& units) {
+  std::vector<UnitFolder> folders;
+  for (const auto& [unit, accepted] : units) {
+    auto bundle = find_bundle(home.result_dir(accepted.result));
+    if (!bundle) return fail(bundle.error().code, "the result of unit " + std::to_string(unit) + " is gone: " + bundle.error().message);
+    if (units.size() == 1) return bundle;
+    folders.push_back({unit, bundle->dir()});
+  }
+  const Bytes manifest = whole_result_manifest(task, static_cast<UnitNumber>(units.size()));
+  const std::string name = result_name(manifest), dir = home.work_dir() + "/whole-" + to_hex(task);
+  std::error_code ec;
+  fs::remove_all(dir, ec);
+  fs::create_directories(dir, ec);
+  if (auto merged = merge_outputs(folders, dir); !merged) return merged.error();
+  if (auto written = write_file_atomically(dir + "/manifest", manifest); !written) return written.error();
+  auto torrent = hash_folder(dir, name);
+  if (!torrent) return torrent.error();
+  const std::string parent = home.result_dir(rename_id<ResultId>(torrent->v2_hash));
+  if (auto there = find_bundle(parent)) {
+    fs::remove_all(dir, ec);
+    return there;
+  }
+  fs::create_directories(parent, ec);
+  fs::remove_all(parent + "/" + name, ec);
+  fs::rename(dir, parent + "/" + name, ec);
+  if (ec) return fail(Code::io, "cannot move the result to " + parent + ": " + ec.message());
+  return keep_bundle(*torrent, parent);
+}
+
+}  // namespace
+
+RequesterRole::RequesterRole(Node& node, TaskRecord record, StoredBundle task, Watcher watcher)
+    : node_(node), record_(std::move(record)), task_(std::move(task)), watcher_(std::move(watcher)), requester_(requester_options(node, record_)) {
+  node.store().scan("unit", [&](std::string_view key, std::string_view value) { requester_.restore_unit(key, value); });
+  node.store().scan("award", [&](std::string_view, std::string_view value) { requester_.restore_award(value); });
+  node.store().scan("paid", [&](std::string_view key, std::string_view value) { requester_.restore_paid(key, value); });
+  node.store().scan("reputation", [&](std::string_view key, std::string_view value) {
+    Reputation r;
+    if (key.size() == 32 && std::sscanf(std::string(value).c_str(), "%ld %ld %ld %ld", &r.agreed, &r.in_a_row, &r.dissented, &r.lost) == 4)
+      requester_.know(*NodeKey::from_bytes(key), r);
+  });
+  node.after_commit([&node, bundle = task_] { node.swarm().seed({bundle.torrent.bytes, bundle.parent_dir, true}); });
+  update_record();
+}
+
+bool RequesterRole::step() {
+  if (gone_ || (started_ && pending_.empty() && node_.now() < due_ms_)) return false;
+  started_ = true;
+  auto events = std::move(pending_);
+  pending_.clear();
+  auto effects = requester_.step(node_.now(), events);
+  for (const auto& effect : effects) std::visit([this](const auto& e) { carry(e); }, effect);
+  due_ms_ = requester_.next_deadline(node_.now());
+  if (!gone_ && node_.now() >= record_saved_ms_ + record_every_ms) update_record();
+  return !pending_.empty();
+}
+
+TimeMs RequesterRole::next_deadline(TimeMs now) const { return gone_ ? now + 60'000 : requester_.next_deadline(now); }
+
+void RequesterRole::update_record() {
+  const auto counts = requester_.counts();
+  record_.open = counts.open;
+  record_.leased = counts.leased;
+  record_.accepted = counts.accepted;
+  record_.failed = counts.failed;
+  record_.disputed = counts.disputed;
+  record_.replicas = counts.replicas;
+  record_.paid_micro = counts.paid_micro;
+  record_.updated_ms = record_saved_ms_ = node_.now();
+  record_.explain.clear();
+  for (const auto& [farmer, why] : requester_.explain(node_.now())) record_.explain.push_back(to_hex(farmer) + ": " + why);
+  node_.carry(Save{task_bucket, Bytes(task().view()), encode_task_record(record_)});
+}
+
+void RequesterRole::carry(const Send& effect) { node_.carry(effect); }
+void RequesterRole::carry(const Save& effect) { node_.carry(effect); }
+void RequesterRole::carry(const Erase& effect) { node_.carry(effect); }
+void RequesterRole::carry(const Note& effect) { if (watcher_.note) watcher_.note(effect); }
+
+// --- money ---
+
+void RequesterRole::carry(const WriteHold& effect) {
+  written(effect.award, node_.writing().hold(effect.payee, effect.ref, effect.evidence, effect.amount, effect.expiry_ms, node_.now()));
+}
+void RequesterRole::carry(const WriteDebit& effect) { written(effect.award, node_.writing().debit(effect.ref, effect.evidence, effect.amount, node_.now())); }
+void RequesterRole::carry(const WriteRelease& effect) { written(effect.award, node_.writing().release(effect.ref, effect.evidence, node_.now())); }
+
+void RequesterRole::written(const AwardId& award, const Result<Block>& block) {
+  if (block) return hear(BlockWritten{award, encode_block(*block)});
+  if (block.error().code == Code::io) return node_.give_up(block.error());
+  hear(BlockRefused{award, block.error().code, block.error().message});
+}
+
+// --- results ---
+
+void RequesterRole::fetched(UnitNumber unit, const Result<StoredBundle>& bundle) {
+  --busy_;
+  if (bundle) hear(ResultFetched{unit, true, {}});
+  else hear(ResultFetched{unit, false, bundle.error().message});
+}
+
+void RequesterRole::carry(const FetchResult& effect) {
+  auto checked = [task = task(), unit = effect.unit, outcome = effect.outcome](Result<StoredBundle> bundle) -> Result<StoredBundle> {
+    if (bundle)
+      if (auto good = check_unit_bundle(*bundle, task, unit, outcome); !good) return good.error();
+    return bundle;
+  };
+  const std::string dir = node_.home().result_dir(effect.result);
+  ++busy_;
+  if (effect.inlined) {
+    node_.work([this, home = node_.home(), effect, checked]() -> std::function<void()> {
+      auto bundle = checked(keep_inline_result(home, effect.result, effect.inline_files));
+      return [this, unit = effect.unit, bundle] { fetched(unit, bundle); };
+    });
+    return;
+  }
+  if (auto there = find_bundle(dir)) return fetched(effect.unit, checked(std::move(there)));
+  std::error_code ec;
+  fs::create_directories(dir, ec);
+  FetchTorrent request;
+  request.v2_hash = rename_id<Hash>(effect.result);
+  request.v1_hash = effect.v1_hash;
+  request.parent_dir = dir;
+  request.holders = effect.holders;
+  request.stall_ms = fetch_stall_ms;
+  node_.fetch(std::move(request), [this, dir, checked, unit = effect.unit](const FetchDone* done, const std::string& problem) {
+    if (!done) return fetched(unit, fail(Code::timeout, problem));
+    fetched(unit, checked(keep_bundle(done->torrent, dir)));
+  });
+}
+
+void RequesterRole::carry(const AssembleResult&) {
+  ++busy_;
+  node_.work([this, home = node_.home(), task = task(), units = requester_.accepted(), out = record_.out]() -> std::function<void()> {
+    auto bundle = assemble(home, task, units);
+    Result<void> copied;
+    if (bundle) copied = export_outputs(bundle->torrent, bundle->dir(), out);
+    return [this, bundle, copied] {
+      --busy_;
+      if (!bundle) return hear(ResultAssembled{false, bundle.error().message, {}, {}, 0});
+      if (!copied) return hear(ResultAssembled{false, copied.error().message, {}, {}, 0});
+      const Torrent& torrent = bundle->torrent;
+      record_.result = rename_id<ResultId>(torrent.v2_hash);
+      record_.result_v1 = torrent.v1_hash;
+      record_.result_name = torrent.name;
+      record_.result_bytes = torrent.total_size;
+      node_.after_commit([this, bundle = *bundle] { node_.swarm().seed({bundle.torrent.bytes, bundle.parent_dir, true}); });
+      hear(ResultAssembled{true, {}, record_.result, record_.result_v1, record_.result_bytes});
+    };
+  });
+}
+
+void RequesterRole::carry(const Finished& effect) {
+  record_.state = std::string(ending_word(effect.ending));
+  record_.reason = effect.reason;
+  update_record();
+  gone_ = true;
+  node_.after_commit([this, ending = effect.ending] { if (watcher_.end) watcher_.end(record_, ending, requester_); });
+}
+
+}  // namespace tnode

@@ -1,0 +1,122 @@
+#include "cli/results.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "cli/bundle_disk.h"
+#include "core/result_manifest.h"
+
+namespace tnode {
+namespace fs = std::filesystem;
+namespace {
+
+Result<Bytes> read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  Bytes bytes{std::istreambuf_iterator<char>(file), {}};
+  if (!file.good() && !file.eof()) return fail(Code::io, "cannot read " + path);
+  return bytes;
+}
+
+Result<void> write_plainly(const std::string& path, std::string_view bytes, bool executable) {
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  file.close();
+  if (!file) return fail(Code::io, "cannot write " + path + " (is the disk full?)");
+  std::error_code ec;
+  if (executable) fs::permissions(path, fs::perms::owner_exec | fs::perms::group_exec | fs::perms::others_exec, fs::perm_options::add, ec);
+  return {};
+}
+
+/// Moves a finished folder to <parent_dir>/<name>; another that is there already holds the same bytes and stays.
+Result<StoredBundle> move_into_place(const std::string& from, const Torrent& torrent, const std::string& parent_dir) {
+  if (auto there = find_bundle(parent_dir)) {
+    fs::remove_all(from);
+    return there;
+  }
+  std::error_code ec;
+  fs::create_directories(parent_dir, ec);
+  fs::remove_all(parent_dir + "/" + torrent.name, ec);
+  fs::rename(from, parent_dir + "/" + torrent.name, ec);
+  if (ec) return fail(Code::io, "cannot move " + from + " to " + parent_dir + ": " + ec.message());
+  return keep_bundle(torrent, parent_dir);
+}
+
+}  // namespace
+
+Result<StoredBundle> find_bundle(const std::string& parent_dir) {
+  const std::string path = parent_dir + "/" + bundle_torrent_name;
+  if (!fs::exists(path)) return fail(Code::not_found, "no bundle in " + parent_dir);
+  auto bytes = read_file(path);
+  if (!bytes) return bytes.error();
+  auto torrent = parse_canonical_torrent(*bytes);
+  if (!torrent) return torrent.error();
+  StoredBundle bundle{std::move(*torrent), parent_dir};
+  if (auto whole = check_bundle_on_disk(bundle.torrent, bundle.dir()); !whole) return whole.error();
+  return bundle;
+}
+
+Result<StoredBundle> keep_bundle(const Torrent& torrent, const std::string& parent_dir) {
+  if (auto written = write_file_atomically(parent_dir + "/" + bundle_torrent_name, torrent.bytes); !written) return written.error();
+  return StoredBundle{torrent, parent_dir};
+}
+
+Result<PackedResult> pack_unit_result(const Home& home, const std::string& collected_dir, const TaskId& task, UnitNumber unit, const ExecutionReport& report) {
+  const Bytes manifest = unit_result_manifest(task, unit, report.outcome, report.failed_index);
+  const std::string name = result_name(manifest);
+  std::error_code ec;
+  fs::create_directories(collected_dir, ec);
+  // A failed unit's votes agree on how it failed; what it left half done differs from run to run.
+  if (!report.outcome.good()) fs::remove_all(collected_dir + "/out", ec);
+  if (auto written = write_plainly(collected_dir + "/manifest", manifest, false); !written) return written.error();
+
+  PackedResult packed;
+  std::int64_t total = static_cast<std::int64_t>(manifest.size());
+  for (const auto& file : report.files) total += file.size + static_cast<std::int64_t>(file.path.size());
+  Result<Torrent> torrent = fail(Code::invalid, "");
+  if (total <= static_cast<std::int64_t>(max_inline_bytes) && report.files.size() < 64) {
+    std::vector<MemoryFile> files{{"manifest", false, manifest}};
+    packed.inline_files.push_back({"manifest", false, manifest});
+    if (report.outcome.good()) {
+      for (const auto& file : report.files) {
+        auto content = read_file(collected_dir + "/" + file.path);
+        if (!content) return content.error();
+        files.push_back({file.path, file.executable, *content});
+        packed.inline_files.push_back({file.path, file.executable, std::move(*content)});
+      }
+    }
+    packed.inlined = true;
+    torrent = torrent_of_memory(name, files);
+  } else {
+    torrent = hash_folder(collected_dir, name);
+  }
+  if (!torrent) return torrent.error();
+  auto bundle = move_into_place(collected_dir, *torrent, home.result_dir(rename_id<ResultId>(torrent->v2_hash)));
+  if (!bundle) return bundle.error();
+  packed.bundle = std::move(*bundle);
+  return packed;
+}
+
+Result<StoredBundle> keep_inline_result(const Home& home, const ResultId& agreed, const std::vector<InlineFile>& files) {
+  std::string manifest;
+  std::vector<MemoryFile> contents;
+  for (const auto& file : files) {
+    contents.push_back({file.path, file.executable, file.content});
+    if (file.path == "manifest") manifest = file.content;
+  }
+  auto torrent = torrent_of_memory(result_name(manifest), contents);
+  if (!torrent) return torrent.error();
+  if (rename_id<ResultId>(torrent->v2_hash) != agreed) return fail(Code::invalid, "the files sent are not the agreed result");
+  const std::string parent = home.result_dir(agreed);
+  if (auto there = find_bundle(parent)) return there;
+  for (const auto& file : files) {
+    fs::path path = fs::path(parent) / torrent->name / file.path;  // build_torrent refused names that lead elsewhere
+    std::error_code ec;
+    fs::create_directories(path.parent_path(), ec);
+    if (auto written = write_plainly(path.string(), file.content, file.executable); !written) return written.error();
+  }
+  return keep_bundle(*torrent, parent);
+}
+
+}  // namespace tnode

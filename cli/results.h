@@ -1,0 +1,34 @@
+// Results on disk: packing what a unit left, keeping and finding bundles. Functions of folders; safe in any thread.
+#pragma once
+#include <optional>
+#include <string>
+
+#include "cli/home.h"
+#include "core/messages.h"
+#include "core/torrent.h"
+
+namespace tnode {
+
+/// A bundle that is whole on disk.
+struct StoredBundle {
+  Torrent torrent;
+  std::string parent_dir;  ///< the bundle is <parent_dir>/<torrent.name>/
+  std::string dir() const { return parent_dir + "/" + torrent.name; }
+};
+
+/// The bundle in <parent_dir>, when its torrent is there, canonical, and every file has its size.
+Result<StoredBundle> find_bundle(const std::string& parent_dir);
+/// Says that <parent_dir>/<torrent.name>/ is whole, by writing the torrent beside it.
+Result<StoredBundle> keep_bundle(const Torrent& torrent, const std::string& parent_dir);
+
+/// Packs a unit's outputs, collected in <collected_dir>/out/, and moves them to their place in the home. The folder is gone afterwards.
+struct PackedResult {
+  StoredBundle bundle;
+  std::vector<InlineFile> inline_files;  ///< everything, when it is at most max_inline_bytes
+  bool inlined = false;
+};
+Result<PackedResult> pack_unit_result(const Home& home, const std::string& collected_dir, const TaskId& task, UnitNumber unit, const ExecutionReport& report);
+/// Writes a result that came inside a reveal. `invalid` when it is not the one that was agreed on.
+Result<StoredBundle> keep_inline_result(const Home& home, const ResultId& agreed, const std::vector<InlineFile>& files);
+
+}  // namespace tnode

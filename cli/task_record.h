@@ -1,0 +1,42 @@
+// What a node remembers of a task it offered: terms to go on with after a crash, and the state that `status` and `explain` show.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/messages.h"
+#include "ledger/store.h"
+
+namespace tnode {
+
+struct TaskRecord {
+  Offer offer;                 ///< as it was signed; its bytes and so its id stay the same over restarts
+  Seed draw_seed{};
+  TimeMs queue_ms = 0, total_ms = 0;
+  std::string state = "running";  ///< "running", or the word of its ending
+  std::string reason;
+  std::int64_t open = 0, leased = 0, accepted = 0, failed = 0, disputed = 0, replicas = 0;
+  Micro paid_micro = 0;
+  ResultId result;             ///< zero while there is none
+  std::array<std::uint8_t, 20> result_v1{};
+  std::string result_name;
+  std::int64_t result_bytes = 0;
+  std::string out;             ///< folder that the outputs were copied to
+  TimeMs updated_ms = 0;
+  std::vector<std::string> explain;  ///< one line a farmer: "KEY: why"
+  bool running() const { return state == "running"; }
+};
+
+Bytes encode_task_record(const TaskRecord& record);
+Result<TaskRecord> decode_task_record(std::string_view bytes);
+
+inline constexpr const char* task_bucket = "task";
+std::optional<TaskRecord> find_task_record(const Store& store, const TaskId& task);
+/// All of them, the newest first.
+std::vector<TaskRecord> all_task_records(const Store& store);
+/// By "last", or a unique prefix (≥ 6 hex digits) of a task or result id.
+Result<TaskRecord> match_task_record(const Store& store, const std::string& id);
+/// Ends a task that no node works on: its holds are released, its record says `cancelled`. Inside a transaction of the caller's.
+Result<void> cancel_stored_task(Store& store, TaskRecord record, TimeMs now);
+
+}  // namespace tnode

@@ -1,0 +1,249 @@
+#include "executor/executor.h"
+
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "executor/runner.h"
+#include "executor/wire.h"
+
+namespace tnode {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr int answer_wait_ms = 20'000;
+
+std::string find_program(const std::string& name) {
+  const char* path = std::getenv("PATH");
+  std::string folders = std::string(path ? path : "") + ":/usr/local/bin:/usr/bin:/bin";
+  for (std::size_t at = 0; at < folders.size();) {
+    auto end = std::min(folders.find(':', at), folders.size());
+    std::string candidate = folders.substr(at, end - at) + "/" + name;
+    if (end > at && access(candidate.c_str(), X_OK) == 0) return candidate;
+    at = end + 1;
+  }
+  return {};
+}
+
+std::int64_t number_in(const char* path, std::int64_t otherwise) {
+  std::ifstream file(path);
+  std::int64_t value;
+  return file >> value ? value : otherwise;
+}
+
+/// The likely mend for a sandbox that does not start.
+std::string namespace_remedy() {
+  if (number_in("/proc/sys/user/max_user_namespaces", 1) == 0) return "sudo sysctl -w user.max_user_namespaces=15000";
+  if (number_in("/proc/sys/kernel/unprivileged_userns_clone", 1) == 0) return "sudo sysctl -w kernel.unprivileged_userns_clone=1";
+  if (number_in("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", 0) == 1) return "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0";
+  return "inside a container, start it with --security-opt seccomp=unconfined --security-opt apparmor=unconfined, or use a machine that allows user namespaces";
+}
+
+}  // namespace
+
+struct Executor::Impl {
+  pid_t runner = -1;
+  int socket = -1;
+  SandboxState state;
+  std::thread reader;
+  std::mutex mutex;
+  std::set<std::uint64_t> pending;
+  Sink sink;
+  Bytes received;
+
+  bool send(RunnerFrame kind, std::string_view bytes) {
+    const RunnerHeader header{static_cast<std::uint32_t>(kind), static_cast<std::uint32_t>(bytes.size())};
+    Bytes frame(reinterpret_cast<const char*>(&header), sizeof header);
+    frame += bytes;
+    for (std::string_view rest = frame; !rest.empty();) {
+      ssize_t sent = ::send(socket, rest.data(), rest.size(), MSG_NOSIGNAL);
+      if (sent < 0 && errno == EINTR) continue;
+      if (sent <= 0) return false;
+      rest.remove_prefix(static_cast<std::size_t>(sent));
+    }
+    return true;
+  }
+
+  /// The next frame; `timeout` or `unavailable` when there is none.
+  Result<std::pair<RunnerFrame, Bytes>> receive(int wait_ms) {
+    for (;;) {
+      RunnerHeader header;
+      if (received.size() >= sizeof header) {
+        std::memcpy(&header, received.data(), sizeof header);
+        if (received.size() - sizeof header >= header.length) {
+          std::pair<RunnerFrame, Bytes> frame{static_cast<RunnerFrame>(header.kind), received.substr(sizeof header, header.length)};
+          received.erase(0, sizeof header + header.length);
+          return frame;
+        }
+      }
+      pollfd watched{socket, POLLIN, 0};
+      int ready = poll(&watched, 1, wait_ms);
+      if (ready < 0 && errno == EINTR) continue;
+      if (ready == 0) return fail(Code::timeout, "the runner process does not answer");
+      char buffer[64 << 10];
+      ssize_t got = recv(socket, buffer, sizeof buffer, 0);
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) return fail(Code::unavailable, "the runner process ended");
+      received.append(buffer, static_cast<std::size_t>(got));
+    }
+  }
+
+  void read_loop() {
+    for (;;) {
+      auto frame = receive(-1);
+      if (!frame) break;
+      auto report = decode_report(frame->second);
+      check(frame->first == RunnerFrame::report && report.ok(), "the runner sends whole reports");
+      {
+        std::lock_guard lock(mutex);
+        pending.erase(report->job);
+      }
+      sink(std::move(*report));
+    }
+    std::set<std::uint64_t> lost;
+    {
+      std::lock_guard lock(mutex);
+      lost.swap(pending);
+    }
+    for (std::uint64_t job : lost) {
+      ExecutionReport report;
+      report.job = job;
+      report.problem = "the runner process ended";
+      sink(std::move(report));
+    }
+  }
+
+  Result<void> start(const std::string& home);
+  Result<void> try_out(const std::string& home);
+};
+
+Result<void> Executor::Impl::start(const std::string& home) {
+  auto add = [this](std::string what, SandboxState::Check::Level level, std::string detail, std::string remedy) {
+    state.checks.push_back({std::move(what), level, std::move(detail), std::move(remedy)});
+  };
+  using Check = SandboxState::Check;
+  const std::string bwrap = find_program("bwrap");
+  if (bwrap.empty()) {
+    add("bubblewrap", Check::missing, "the program bwrap is not installed", "sudo apt install bubblewrap");
+    return fail(Code::unavailable, "no sandbox: bubblewrap is not installed; nothing is ever run without it. Install it: sudo apt install bubblewrap");
+  }
+  add("bubblewrap", Check::good, bwrap, "");
+  std::error_code ec;
+  fs::create_directories(home, ec);
+  if (ec) return fail(Code::io, "cannot make the folder " + home + ": " + ec.message());
+  int sockets[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) return fail(Code::io, std::string("socketpair: ") + std::strerror(errno));
+  const pid_t daemon = getpid();
+  runner = fork();
+  if (runner < 0) return fail(Code::io, std::string("cannot start the runner process: ") + std::strerror(errno));
+  if (runner == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != daemon) _exit(0);
+    close(sockets[0]);
+    run_runner(sockets[1], home, bwrap);
+  }
+  close(sockets[1]);
+  socket = sockets[0];
+  auto first = receive(answer_wait_ms);
+  if (!first) return first.error();
+  auto hello = decode_hello(first->second);
+  check(first->first == RunnerFrame::hello && hello.ok(), "the runner says hello first");
+  state.limit_mode = hello->limit_mode;
+  if (!hello->problem.empty()) {
+    add("sandbox", Check::missing, hello->problem, "run tnode as an ordinary user");
+    return fail(Code::unavailable, "no sandbox: " + hello->problem);
+  }
+  if (auto tried = try_out(home); !tried) {
+    const std::string remedy = namespace_remedy();
+    add("namespaces", Check::missing, tried.error().message, remedy);
+    return fail(Code::unavailable, "no sandbox: " + tried.error().message + ". Likely mend: " + remedy);
+  }
+  add("namespaces", Check::good, "user, mount, process, network, ipc and host name are separate; the system-call filter holds", "");
+  add("user", Check::good, "tasks run as '" + hello->user + "' outside, as uid 1000 without capabilities inside", "");
+  if (state.limit_mode == "watchdog")
+    add("limits", Check::weaker, "memory and processes are watched every 50 ms instead of limited by the kernel: " + hello->limit_problem, "systemd-run --user --scope -p Delegate=yes tnode farm");
+  else
+    add("limits", Check::good, "memory and processes are limited by " + state.limit_mode, "");
+  state.whole = true;
+  for (const auto& each : state.checks) state.whole = state.whole && each.level == Check::good;
+  return {};
+}
+
+/// One real unit: what works now will work for tasks.
+Result<void> Executor::Impl::try_out(const std::string& home) {
+  ExecutionRequest trial;
+  trial.task_dir = home + "/tasks/none";
+  trial.invocations.push_back({0, {"true"}, {{"PATH", "/usr/local/bin:/usr/bin:/bin"}}});
+  trial.outputs = {"out/**"};
+  trial.result_dir = home + "/trial";
+  if (!send(RunnerFrame::run, encode_request(trial))) return fail(Code::unavailable, "the runner process ended");
+  auto frame = receive(answer_wait_ms);
+  if (!frame) return frame.error();
+  auto report = decode_report(frame->second);
+  if (!report) return report.error();
+  if (!report->ran) return fail(Code::unavailable, report->problem);
+  if (!report->outcome.good()) return fail(Code::unavailable, "`true` fails in it: " + report->stderr_tail);
+  return {};
+}
+
+Executor::Executor(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Executor::~Executor() {
+  if (impl_->socket >= 0) shutdown(impl_->socket, SHUT_RDWR);
+  if (impl_->reader.joinable()) impl_->reader.join();
+  if (impl_->socket >= 0) close(impl_->socket);
+  if (impl_->runner > 0) waitpid(impl_->runner, nullptr, 0);
+}
+
+Result<std::unique_ptr<Executor>> Executor::start(const std::string& home) {
+  std::unique_ptr<Executor> executor(new Executor(std::make_unique<Impl>()));
+  if (auto started = executor->impl_->start(home); !started) return started.error();
+  return executor;
+}
+
+void Executor::on_report(Sink sink) {
+  check(!impl_->reader.joinable(), "one sink");
+  impl_->sink = std::move(sink);
+  impl_->reader = std::thread([impl = impl_.get()] { impl->read_loop(); });
+}
+
+void Executor::run(ExecutionRequest request) {
+  check(!request.invocations.empty(), "a unit has an index");
+  const std::uint64_t job = request.job;
+  {
+    std::lock_guard lock(impl_->mutex);
+    impl_->pending.insert(job);
+  }
+  if (impl_->send(RunnerFrame::run, encode_request(request))) return;
+  {
+    std::lock_guard lock(impl_->mutex);
+    if (impl_->pending.erase(job) == 0) return;  // the reader told it already
+  }
+  ExecutionReport report;
+  report.job = job;
+  report.problem = "the runner process ended";
+  impl_->sink(std::move(report));
+}
+
+void Executor::cancel(std::uint64_t job) { impl_->send(RunnerFrame::cancel, {reinterpret_cast<const char*>(&job), sizeof job}); }
+
+const SandboxState& Executor::state() const { return impl_->state; }
+
+SandboxState examine_sandbox(const std::string& home) {
+  Executor executor(std::make_unique<Executor::Impl>());
+  (void)executor.impl_->start(home);
+  return executor.impl_->state;
+}
+
+}  // namespace tnode

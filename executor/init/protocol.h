@@ -1,0 +1,37 @@
+/* What the runner and the first process of a sandbox say to each other over one socket. C and C++.
+   Each frame is a header and `length` bytes. Numbers are in host order: both ends run on one machine. */
+#ifndef TNODE_INIT_PROTOCOL_H
+#define TNODE_INIT_PROTOCOL_H
+#include <stdint.h>
+
+enum { INIT_CONTROL_FD = 3 };
+
+enum init_frame {
+  INIT_READY = 1,     /* from init: the sandbox stands */
+  INIT_RUN = 2,       /* to init: struct init_run, then argc + envc strings, each ended by NUL */
+  INIT_END = 3,       /* from init: struct init_end, then both tails */
+  INIT_FILE = 4,      /* from init: struct init_file, then the path; its bytes follow in DATA frames */
+  INIT_DATA = 5,      /* from init */
+  INIT_BAD = 6,       /* from init: what is wrong, NUL, path: an output that is refused */
+  INIT_COLLECTED = 7  /* from init: all outputs of this index were sent, the work folder is clean again */
+};
+
+struct init_header { uint32_t type, length; };
+
+struct init_run {
+  uint64_t wall_ms, cpu_s, stdio_bytes, open_files, processes;
+  uint32_t argc, envc;
+};
+
+enum init_ending { INIT_EXITED = 0, INIT_TIMEOUT = 1, INIT_CPU = 2, INIT_OUTPUT = 3 };
+
+struct init_end {
+  uint32_t ending, exit_code;
+  uint64_t wall_ms, cpu_ms, peak_kib, stdout_bytes, stderr_bytes;
+  uint32_t disk_full, stdout_tail, stderr_tail, reserved;
+};
+
+struct init_file { uint64_t size; uint32_t executable, reserved; };
+
+enum { INIT_TAIL_BYTES = 4096, INIT_MAX_RUN_BYTES = 4 << 20, INIT_DATA_BYTES = 1 << 20, INIT_MAX_DEPTH = 16 };
+#endif

@@ -1,0 +1,39 @@
+// What a sandbox is made of, as data: which arguments bubblewrap gets for which request. Pure; somebody else carries it out.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "core/execution.h"
+
+namespace tnode {
+
+/// What the host has at its root: decided once, when the runner starts.
+struct HostLayout {
+  std::vector<std::string> folders;                              ///< of /bin /sbin /lib …: real folders, bound read-only
+  std::vector<std::pair<std::string, std::string>> links;        ///< those that are links into /usr: (where, to)
+  std::vector<std::string> etc;                                  ///< files and folders below /etc that programs need to start
+};
+HostLayout look_at_host();
+
+/// Descriptors that bubblewrap finds open, by number; everything else is closed before.
+struct SandboxDescriptors {
+  int seccomp = 4;
+  int passwd = 5, group = 6;
+};
+
+struct SandboxPlan {
+  std::string init_path;                ///< the first process's program on the host
+  std::string inputs_dir;               ///< the task's in/ on the host; empty: there is none
+  std::vector<std::pair<std::string, std::string>> foreign_inputs;  ///< (name below in/, host path)
+  std::int64_t disk_bytes = 0;          ///< cap of out/ and of /tmp
+};
+
+/// The whole command line, "bwrap" first. Mounts happen in this order.
+std::vector<std::string> sandbox_arguments(const SandboxPlan& plan, const HostLayout& host, const SandboxDescriptors& descriptors = {});
+
+/// The user inside: never 0, and not one that a file system outside may know.
+inline constexpr int sandbox_uid = 1000;
+inline constexpr const char* sandbox_passwd = "task:x:1000:1000:task:/tmp:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n";
+inline constexpr const char* sandbox_group = "task:x:1000:\nnogroup:x:65534:\n";
+
+}  // namespace tnode

@@ -1,0 +1,264 @@
+#include "executor/runner.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <list>
+
+#include "core/dict_reader.h"
+#include "executor/init_image.h"
+#include "executor/sandbox.h"
+#include "executor/seccomp_filter.h"
+#include "executor/wire.h"
+
+namespace tnode {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* user_name = "tnode";  // preferred over nobody, whom other services run as too
+constexpr uid_t nobody = 65534;
+constexpr const char* visible_folders[] = {"tasks", "inputs"};  // of the home: what sandboxes may be shown
+
+std::string errno_text(const std::string& what) { return what + ": " + std::strerror(errno); }
+
+Result<int> memory_file(const char* name, std::string_view content) {
+  int fd = memfd_create(name, MFD_CLOEXEC);
+  if (fd < 0 || write(fd, content.data(), content.size()) != static_cast<ssize_t>(content.size())) return fail(Code::io, errno_text("memfd"));
+  return fd;
+}
+
+Result<void> write_init(const std::string& path) {
+  const std::string temporary = path + ".new";
+  unlink(temporary.c_str());
+  int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
+  if (fd < 0) return fail(Code::io, errno_text("cannot write " + temporary));
+  auto image = init_image();
+  bool good = write(fd, image.data(), image.size()) == static_cast<ssize_t>(image.size()) && fchmod(fd, 0755) == 0;
+  close(fd);
+  if (!good || rename(temporary.c_str(), path.c_str()) != 0) return fail(Code::io, errno_text("cannot write " + path));
+  return {};
+}
+
+/// Root's home is closed to others, and bubblewrap runs as somebody else: show it the folders it needs in a mount namespace of our own.
+Result<void> show_home(SandboxHost& host) {
+  if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+    return fail(Code::unavailable, errno_text("root cannot make a mount namespace; run tnode as an ordinary user"));
+  for (const char* place : {"/mnt", "/media", "/srv"}) {
+    if (!fs::is_directory(place) || host.home.starts_with(std::string(place) + "/") || mount("tmpfs", place, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") != 0) continue;
+    host.home_view = place;
+    for (const char* folder : visible_folders) {
+      const std::string from = host.home + "/" + folder, to = host.home_view + "/" + folder;
+      if (mkdir(to.c_str(), 0755) != 0 || mount(from.c_str(), to.c_str(), nullptr, MS_BIND, nullptr) != 0) return fail(Code::unavailable, errno_text("cannot show " + from + " to the sandbox's user"));
+    }
+    return {};
+  }
+  return fail(Code::unavailable, "none of /mnt, /media and /srv can be used to show the home to the sandbox's user");
+}
+
+Result<void> prepare(SandboxHost& host) {
+  for (const char* folder : visible_folders) {
+    std::error_code ec;
+    fs::create_directories(host.home + "/" + folder, ec);
+    chmod((host.home + "/" + folder).c_str(), 0755);
+  }
+  if (geteuid() == 0) {
+    const passwd* user = getpwnam(user_name);
+    host.drop_to = user ? std::pair<uid_t, gid_t>{user->pw_uid, user->pw_gid} : std::pair<uid_t, gid_t>{nobody, nobody};
+    if (auto shown = show_home(host); !shown) return shown;
+    host.init_path = host.home_view + "/init";
+  } else {
+    host.init_path = host.home + "/sandbox-init";
+  }
+  if (auto written = write_init(host.init_path); !written) return written;
+  auto seccomp = seccomp_filter();
+  if (!seccomp) return seccomp.error();
+  auto passwd_file = memory_file("tnode-passwd", sandbox_passwd), group_file = memory_file("tnode-group", sandbox_group);
+  if (!passwd_file) return passwd_file.error();
+  if (!group_file) return group_file.error();
+  host.seccomp = *seccomp;
+  host.passwd = *passwd_file;
+  host.group = *group_file;
+  host.layout = look_at_host();
+  return {};
+}
+
+class Runner {
+ public:
+  Runner(int daemon, SandboxHost& host) : daemon_(daemon), host_(host) {}
+  /// Until the daemon is gone.
+  void run();
+  bool send(RunnerFrame kind, std::string_view bytes);
+
+ private:
+  bool on_daemon();
+  void take_frames();
+  void reap(int signals);
+  void report_done();
+
+  int daemon_;
+  SandboxHost& host_;
+  std::list<Sandbox> sandboxes_;
+  Bytes received_;
+};
+
+bool Runner::send(RunnerFrame kind, std::string_view bytes) {
+  const RunnerHeader header{static_cast<std::uint32_t>(kind), static_cast<std::uint32_t>(bytes.size())};
+  Bytes frame(reinterpret_cast<const char*>(&header), sizeof header);
+  frame += bytes;
+  for (std::string_view rest = frame; !rest.empty();) {
+    ssize_t sent = ::send(daemon_, rest.data(), rest.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent <= 0) return false;
+    rest.remove_prefix(static_cast<std::size_t>(sent));
+  }
+  return true;
+}
+
+void Runner::run() {
+  sigset_t child;
+  sigemptyset(&child);
+  sigaddset(&child, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &child, nullptr);
+  const int signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+  for (;;) {
+    std::vector<pollfd> watched{{daemon_, POLLIN, 0}, {signals, POLLIN, 0}};
+    std::vector<Sandbox*> owners;
+    bool running = false;
+    for (auto& sandbox : sandboxes_) {
+      owners.push_back(&sandbox);
+      watched.push_back({sandbox.control_fd(), POLLIN, 0});
+      watched.push_back({sandbox.error_fd(), POLLIN, 0});
+      running = running || !sandbox.done();
+    }
+    poll(watched.data(), watched.size(), running ? Sandbox::tick_ms : -1);
+    const TimeMs now = monotonic_ms();
+    for (std::size_t i = 0; i < owners.size(); ++i) {
+      if (watched[3 + 2 * i].revents && owners[i]->error_fd() >= 0) owners[i]->on_errors();
+      if (watched[2 + 2 * i].revents && owners[i]->control_fd() >= 0) owners[i]->on_control();
+      owners[i]->tick(now);
+    }
+    if (watched[1].revents) reap(signals);
+    report_done();
+    if (watched[0].revents && !on_daemon()) return;
+  }
+}
+
+void Runner::reap(int signals) {
+  signalfd_siginfo info;
+  (void)!read(signals, &info, sizeof info);
+  for (pid_t pid; (pid = waitpid(-1, nullptr, WNOHANG)) > 0;)
+    for (auto& sandbox : sandboxes_)
+      if (sandbox.pid() == pid) sandbox.on_exit();
+}
+
+/// A report goes out as soon as it stands; the sandbox itself is kept until its processes are gone, for its control group is.
+void Runner::report_done() {
+  for (auto it = sandboxes_.begin(); it != sandboxes_.end();) {
+    if (it->done() && !it->reported) {
+      it->reported = true;
+      if (!send(RunnerFrame::report, encode_report(it->report()))) _exit(0);
+    }
+    it = it->done() && it->pid() < 0 ? sandboxes_.erase(it) : std::next(it);
+  }
+}
+
+bool Runner::on_daemon() {
+  char buffer[64 << 10];
+  ssize_t got = recv(daemon_, buffer, sizeof buffer, MSG_DONTWAIT);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return true;
+  if (got <= 0) {
+    // The daemon is gone: end everything, wait for it, and take the control groups along.
+    for (auto& sandbox : sandboxes_) sandbox.cancel();
+    while (waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {}
+    for (auto& sandbox : sandboxes_) sandbox.on_exit();
+    sandboxes_.clear();
+    return false;
+  }
+  received_.append(buffer, static_cast<std::size_t>(got));
+  take_frames();
+  return true;
+}
+
+void Runner::take_frames() {
+  std::size_t at = 0;
+  for (;;) {
+    RunnerHeader header;
+    if (received_.size() - at < sizeof header) break;
+    std::memcpy(&header, received_.data() + at, sizeof header);
+    if (received_.size() - at - sizeof header < header.length) break;
+    std::string_view body = std::string_view(received_).substr(at + sizeof header, header.length);
+    at += sizeof header + header.length;
+    if (static_cast<RunnerFrame>(header.kind) == RunnerFrame::run) {
+      auto request = decode_request(body);
+      check(request.ok() && !request->invocations.empty(), "the daemon sends whole requests");
+      sandboxes_.emplace_back(host_, std::move(*request));
+    } else if (static_cast<RunnerFrame>(header.kind) == RunnerFrame::cancel) {
+      std::uint64_t job = 0;
+      check(body.size() == sizeof job, "a cancelled job has a number");
+      std::memcpy(&job, body.data(), sizeof job);
+      for (auto& sandbox : sandboxes_)
+        if (sandbox.job() == job) sandbox.cancel();
+    }
+  }
+  received_.erase(0, at);
+}
+
+}  // namespace
+
+std::string encode_hello(const RunnerHello& hello) {
+  return bencode::encode(bencode::Dictionary{{"limits", hello.limit_mode}, {"limits problem", hello.limit_problem}, {"problem", hello.problem}, {"user", hello.user}});
+}
+
+Result<RunnerHello> decode_hello(std::string_view bytes) {
+  auto value = bencode::decode(bytes);
+  if (!value) return value.error();
+  bencode::DictReader reader(*value);
+  RunnerHello hello;
+  hello.limit_mode = reader.bytes("limits", 64);
+  hello.limit_problem = reader.bytes("limits problem", 4096);
+  hello.problem = reader.bytes("problem", 4096);
+  hello.user = reader.bytes("user", 64);
+  if (auto good = reader.finish(); !good) return good.error();
+  return hello;
+}
+
+void run_runner(int daemon_fd, const std::string& home, const std::string& bwrap) {
+  prctl(PR_SET_NAME, "tnode-runner");
+  // A Ctrl-C at the terminal is the daemon's to handle; it will tell us by closing the socket.
+  setpgid(0, 0);
+  for (int signal_number : {SIGINT, SIGHUP, SIGPIPE}) signal(signal_number, SIG_IGN);
+  umask(022);
+  {
+    SandboxHost host;
+    host.home = home;
+    host.bwrap = bwrap;
+    RunnerHello hello;
+    hello.limit_mode = host.cgroups.mode();
+    hello.limit_problem = host.cgroups.problem();
+    auto prepared = prepare(host);
+    if (!prepared) hello.problem = prepared.error().message;
+    const uid_t uid = host.drop_to ? host.drop_to->first : geteuid();
+    const passwd* user = getpwuid(uid);
+    hello.user = user ? user->pw_name : std::to_string(uid);
+    Runner runner(daemon_fd, host);
+    if (runner.send(RunnerFrame::hello, encode_hello(hello))) runner.run();
+  }  // the control groups are removed here
+  _exit(0);
+}
+
+}  // namespace tnode

@@ -1,0 +1,111 @@
+#include "executor/wire.h"
+
+#include <limits>
+
+#include "core/dict_reader.h"
+
+namespace tnode {
+namespace {
+
+using bencode::Dictionary;
+using bencode::DictReader;
+using bencode::List;
+using bencode::Value;
+
+constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+constexpr std::size_t any_size = max_runner_frame;
+
+List pairs(const std::vector<std::pair<std::string, std::string>>& from) {
+  List list;
+  for (const auto& [a, b] : from) list.push_back(List{a, b});
+  return list;
+}
+
+std::string text_of(const Value& value) { return value.bytes() ? *value.bytes() : std::string(); }
+
+}  // namespace
+
+Bytes encode_request(const ExecutionRequest& r) {
+  List invocations, outputs;
+  for (const auto& run : r.invocations) {
+    List argv;
+    for (const auto& part : run.argv) argv.emplace_back(part);
+    Dictionary env;
+    for (const auto& [key, value] : run.env) env[key] = value;
+    invocations.push_back(List{run.index, std::move(argv), std::move(env)});
+  }
+  for (const auto& pattern : r.outputs) outputs.emplace_back(pattern);
+  const RunLimits& l = r.limits;
+  return bencode::encode(Dictionary{
+      {"foreign", pairs(r.foreign_inputs)}, {"invocations", std::move(invocations)}, {"job", static_cast<std::int64_t>(r.job)},
+      {"limits", List{l.wall_ms, l.cpus, l.memory_bytes, l.disk_bytes, l.processes, l.open_files, l.output_files, l.stdio_bytes}},
+      {"outputs", std::move(outputs)}, {"result", r.result_dir}, {"task", r.task_dir}, {"task hex", r.task_hex}});
+}
+
+Result<ExecutionRequest> decode_request(std::string_view bytes) {
+  auto value = bencode::decode(bytes);
+  if (!value) return value.error();
+  ExecutionRequest r;
+  DictReader reader(*value);
+  for (const auto& pair : reader.list("foreign", max_foreign_inputs))
+    if (pair.list() && pair.list()->size() == 2) r.foreign_inputs.emplace_back(text_of((*pair.list())[0]), text_of((*pair.list())[1]));
+  for (const auto& item : reader.list("invocations", max_indices)) {
+    const auto* parts = item.list();
+    if (!parts || parts->size() != 3 || !(*parts)[0].integer() || !(*parts)[1].list() || !(*parts)[2].dictionary()) return fail(Code::invalid, "a broken invocation");
+    Invocation run;
+    run.index = *(*parts)[0].integer();
+    for (const auto& part : *(*parts)[1].list()) run.argv.push_back(text_of(part));
+    for (const auto& [key, text] : *(*parts)[2].dictionary()) run.env[key] = text_of(text);
+    r.invocations.push_back(std::move(run));
+  }
+  r.job = static_cast<std::uint64_t>(reader.number("job", 0, most));
+  RunLimits& l = r.limits;
+  std::int64_t* fields[] = {&l.wall_ms, &l.cpus, &l.memory_bytes, &l.disk_bytes, &l.processes, &l.open_files, &l.output_files, &l.stdio_bytes};
+  const List& limits = reader.list("limits", std::size(fields));
+  for (std::size_t i = 0; i < limits.size(); ++i)
+    if (limits[i].integer()) *fields[i] = *limits[i].integer();
+  for (const auto& pattern : reader.list("outputs", max_outputs)) r.outputs.push_back(text_of(pattern));
+  r.result_dir = reader.bytes("result", any_size);
+  r.task_dir = reader.bytes("task", any_size);
+  r.task_hex = reader.bytes("task hex", any_size);
+  if (auto good = reader.finish(); !good) return good.error();
+  return r;
+}
+
+Bytes encode_report(const ExecutionReport& r) {
+  List files;
+  for (const auto& file : r.files) files.push_back(List{file.path, file.size, std::int64_t{file.executable}});
+  return bencode::encode(Dictionary{
+      {"detail", r.failure_detail}, {"exit", r.outcome.exit_code}, {"failed", r.failed_index}, {"files", std::move(files)}, {"job", static_cast<std::int64_t>(r.job)},
+      {"outcome", static_cast<std::int64_t>(r.outcome.kind)}, {"problem", r.problem}, {"ran", std::int64_t{r.ran}}, {"stderr", r.stderr_tail}, {"stdout", r.stdout_tail},
+      {"usage", List{r.usage.wall_ms, r.usage.cpu_ms, r.usage.peak_memory_bytes}}});
+}
+
+Result<ExecutionReport> decode_report(std::string_view bytes) {
+  auto value = bencode::decode(bytes);
+  if (!value) return value.error();
+  ExecutionReport r;
+  DictReader reader(*value);
+  r.failure_detail = reader.bytes("detail", any_size);
+  r.outcome.exit_code = static_cast<int>(reader.number("exit", 0, 255));
+  r.failed_index = reader.number("failed", -1, most);
+  for (const auto& item : reader.list("files", any_size)) {
+    const auto* parts = item.list();
+    if (!parts || parts->size() != 3 || !(*parts)[1].integer() || !(*parts)[2].integer()) return fail(Code::invalid, "a broken file entry");
+    r.files.push_back({text_of((*parts)[0]), *(*parts)[1].integer(), *(*parts)[2].integer() == 1});
+  }
+  r.job = static_cast<std::uint64_t>(reader.number("job", 0, most));
+  r.outcome.kind = static_cast<OutcomeKind>(reader.number("outcome", 0, static_cast<std::int64_t>(OutcomeKind::bad_output)));
+  r.problem = reader.bytes("problem", any_size);
+  r.ran = reader.number("ran", 0, 1) == 1;
+  r.stderr_tail = reader.bytes("stderr", any_size);
+  r.stdout_tail = reader.bytes("stdout", any_size);
+  const List& usage = reader.list("usage", 3);
+  std::int64_t* fields[] = {&r.usage.wall_ms, &r.usage.cpu_ms, &r.usage.peak_memory_bytes};
+  for (std::size_t i = 0; i < usage.size(); ++i)
+    if (usage[i].integer()) *fields[i] = *usage[i].integer();
+  if (auto good = reader.finish(); !good) return good.error();
+  return r;
+}
+
+}  // namespace tnode

@@ -1,0 +1,55 @@
+#include "ledger/sqlite.h"
+
+namespace tnode {
+namespace {
+
+constexpr int busy_wait_ms = 5'000;
+
+}  // namespace
+
+Result<std::unique_ptr<Database>> Database::open(const std::string& path, bool read_only) {
+  std::unique_ptr<Database> database(new Database);
+  database->path_ = path;
+  const int flags = read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+  if (sqlite3_open_v2(path.c_str(), &database->handle_, flags | SQLITE_OPEN_NOMUTEX, nullptr) != SQLITE_OK)
+    return database->problem("open");
+  sqlite3_busy_timeout(database->handle_, busy_wait_ms);
+  sqlite3_extended_result_codes(database->handle_, 1);
+  return database;
+}
+
+Database::~Database() {
+  for (auto& [sql, statement] : statements_) sqlite3_finalize(statement);
+  sqlite3_close(handle_);
+}
+
+Statement Database::prepare(const char* sql) const {
+  auto& cached = statements_[sql];
+  if (!cached) sqlite3_prepare_v3(handle_, sql, -1, SQLITE_PREPARE_PERSISTENT, &cached, nullptr);
+  return Statement(cached);
+}
+
+Result<void> Database::run(const char* sql) const {
+  if (sqlite3_exec(handle_, sql, nullptr, nullptr, nullptr) == SQLITE_OK) return {};
+  return problem(sql);
+}
+
+Error Database::problem(const std::string& what) const {
+  const int code = handle_ ? sqlite3_errcode(handle_) : SQLITE_NOMEM;
+  const std::string text = handle_ ? sqlite3_errmsg(handle_) : "out of memory";
+  if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT)
+    return fail(Code::invalid, "the store " + path_ + " is damaged (" + text + "); restore it from a backup, or move it away to begin anew");
+  if (code == SQLITE_FULL) return fail(Code::io, "the disk is full: the store " + path_ + " cannot be written; make room and start again, nothing is lost");
+  return fail(code == SQLITE_BUSY || code == SQLITE_LOCKED ? Code::unavailable : Code::io, "the store " + path_ + " (" + what + "): " + text);
+}
+
+std::int64_t Database::pragma(const char* name) const {
+  sqlite3_stmt* statement = nullptr;
+  std::int64_t value = -1;
+  if (sqlite3_prepare_v2(handle_, ("PRAGMA " + std::string(name)).c_str(), -1, &statement, nullptr) == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW)
+    value = sqlite3_column_int64(statement, 0);
+  sqlite3_finalize(statement);
+  return value;
+}
+
+}  // namespace tnode

@@ -1,0 +1,58 @@
+// A thin hold on SQLite: a connection, cached statements, results as values. Only ledger/ includes it.
+#pragma once
+#include <sqlite3.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "core/types.h"
+
+namespace tnode {
+
+/// One prepared statement, bound and stepped in order.
+class Statement {
+ public:
+  explicit Statement(sqlite3_stmt* statement) : statement_(statement) {}
+  ~Statement() { if (statement_) sqlite3_reset(statement_), sqlite3_clear_bindings(statement_); }
+  Statement(Statement&& other) noexcept : statement_(std::exchange(other.statement_, nullptr)), bound_(other.bound_) {}
+  Statement& blob(std::string_view value) {
+    if (statement_) sqlite3_bind_blob64(statement_, ++bound_, value.data() ? value.data() : "", value.size(), SQLITE_TRANSIENT);
+    return *this;
+  }
+  Statement& number(std::int64_t value) {
+    if (statement_) sqlite3_bind_int64(statement_, ++bound_, value);
+    return *this;
+  }
+  /// SQLITE_ROW, SQLITE_DONE or an error.
+  int step() { return statement_ ? sqlite3_step(statement_) : SQLITE_ERROR; }
+  bool row() { return step() == SQLITE_ROW; }
+  std::string_view blob_at(int column) const {
+    return {static_cast<const char*>(sqlite3_column_blob(statement_, column)), static_cast<std::size_t>(sqlite3_column_bytes(statement_, column))};
+  }
+  std::int64_t number_at(int column) const { return sqlite3_column_int64(statement_, column); }
+
+ private:
+  sqlite3_stmt* statement_;
+  int bound_ = 0;
+};
+
+class Database {
+ public:
+  static Result<std::unique_ptr<Database>> open(const std::string& path, bool read_only);
+  ~Database();
+  Statement prepare(const char* sql) const;
+  Result<void> run(const char* sql) const;
+  /// The last failure as a sentence: `what` was tried.
+  Error problem(const std::string& what) const;
+  std::int64_t pragma(const char* name) const;
+
+ private:
+  Database() = default;
+  std::string path_;
+  sqlite3* handle_ = nullptr;
+  mutable std::map<std::string, sqlite3_stmt*> statements_;
+};
+
+}  // namespace tnode
