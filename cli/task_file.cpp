@@ -19,6 +19,7 @@ using Kind = TreeNode::Kind;
 using Words = std::vector<std::string>;
 
 const Words task_keys{"tnode", "name", "command", "env", "runtime", "inputs", "outputs", "array", "resources", "timeouts", "quorum", "market"};
+const Words terms_keys{"name", "timeouts", "quorum", "market"};
 const Words input_keys{"from", "to"}, array_keys{"range", "values", "lines", "batch"}, resource_keys{"cpus", "memory", "disk"},
     timeout_keys{"queue", "run", "total"}, quorum_keys{"agree", "max"}, market_keys{"max_price"};
 const std::vector<std::pair<std::string, const Words*>> sections{
@@ -46,11 +47,18 @@ std::string core_words(const Error& error) {
   return error.message.starts_with(prefix) ? error.message.substr(prefix.size()) : error.message;
 }
 
+/// The task's folder names it when its author did not.
+std::string name_of_folder(const std::string& folder) {
+  const std::string name = fs::path(folder).filename().string();
+  return name.size() <= max_task_name_bytes && check_path_part(name) ? name : "task";
+}
+
 class Reader {
  public:
-  Reader(std::string folder, std::vector<Problem>& problems) : folder_(std::move(folder)), problems_(problems) {}
+  Reader(std::string folder, std::vector<TaskFileProblem>& problems) : folder_(std::move(folder)), problems_(problems) {}
 
   TaskFile read(const TreeNode& root) {
+    task_.terms.name = name_of_folder(folder_);
     if (!map(root, "a task is a map of keys such as 'tnode: 1' and 'command: […]'", task_keys)) return {};
     version(root);
     name(root.find("name"));
@@ -64,7 +72,18 @@ class Reader {
     timeouts(root.find("timeouts"));
     quorum(root.find("quorum"));
     market(root.find("market"));
+    auto& foreign = task_.spec.foreign_inputs;  // in the order of the manifest
+    std::sort(foreign.begin(), foreign.end(), [](const ForeignInput& a, const ForeignInput& b) { return a.to < b.to; });
     if (problems_.empty()) whole(root);
+    return std::move(task_);
+  }
+
+  TaskFile read_terms(const TreeNode& root) {
+    if (!map(root, "terms such as quorum.agree=1", terms_keys)) return {};
+    name(root.find("name"));
+    timeouts(root.find("timeouts"));
+    quorum(root.find("quorum"));
+    market(root.find("market"));
     return std::move(task_);
   }
 
@@ -154,7 +173,7 @@ class Reader {
     if (!node || !text(*node, "a name", given)) return;
     if (given.size() > max_task_name_bytes) return complain(*node, "the name has more than " + std::to_string(max_task_name_bytes) + " bytes");
     if (auto good = check_path_part(given); !good) return complain(*node, good.error().message);
-    task_.name = given;
+    task_.terms.name = given;
   }
 
   void command(const TreeNode& root) {
@@ -364,18 +383,18 @@ class Reader {
 
   void timeouts(const TreeNode* node) {
     if (!node || !map(*node, "a map, such as {queue: 10m, run: 5m, total: 2h}", timeout_keys)) return;
-    duration(node->find("queue"), task_.queue_ms);
-    duration(node->find("run"), task_.run_ms);
-    duration(node->find("total"), task_.total_ms);
+    duration(node->find("queue"), task_.terms.queue_ms);
+    duration(node->find("run"), task_.terms.run_ms);
+    duration(node->find("total"), task_.terms.total_ms);
     const TreeNode *run = node->find("run"), *total = node->find("total");
-    if (task_.total_ms < task_.run_ms) complain(total ? *total : *run, "timeouts.total (" + format_duration(task_.total_ms) + ") is shorter than timeouts.run (" + format_duration(task_.run_ms) + ")");
+    if (task_.terms.total_ms < task_.terms.run_ms) complain(total ? *total : *run, "timeouts.total (" + format_duration(task_.terms.total_ms) + ") is shorter than timeouts.run (" + format_duration(task_.terms.run_ms) + ")");
   }
 
   void quorum(const TreeNode* node) {
     if (!node || !map(*node, "a map, such as {agree: 2, max: 5}", quorum_keys)) return;
-    integer(node->find("agree"), "how many farmers must agree", 1, max_agree, task_.agree);
-    task_.max_replicas = std::max(task_.max_replicas, task_.agree);
-    integer(node->find("max"), "at how many replicas to give up, at least quorum.agree", task_.agree, max_agree, task_.max_replicas);
+    integer(node->find("agree"), "how many farmers must agree", 1, max_agree, task_.terms.agree);
+    task_.terms.max_replicas = std::max(task_.terms.max_replicas, task_.terms.agree);
+    integer(node->find("max"), "at how many replicas to give up, at least quorum.agree", task_.terms.agree, max_agree, task_.terms.max_replicas);
   }
 
   void market(const TreeNode* node) {
@@ -386,7 +405,7 @@ class Reader {
     if (price->kind != Kind::scalar) return expected(*price, what);
     auto amount = parse_credits(price->text);
     if (!amount || *amount < 0) return expected(*price, what);
-    task_.max_price_micro = *amount;
+    task_.terms.max_price_micro = *amount;
   }
 
   /// What no single key shows: the manifest as a whole, by the same rules that a farmer checks it by.
@@ -401,24 +420,30 @@ class Reader {
   }
 
   std::string folder_;
-  std::vector<Problem>& problems_;
+  std::vector<TaskFileProblem>& problems_;
   TaskFile task_;
   std::vector<std::string> targets_;             // "in/…" of every input so far
   std::vector<const TreeNode*> placeholders_;    // texts in which {index} and {value} are replaced
   bool has_values_ = false;
 };
 
-/// The task's folder names it when its author did not.
-std::string name_of_folder(const std::string& folder) {
-  const std::string name = fs::path(folder).filename().string();
-  return name.size() <= max_task_name_bytes && check_path_part(name) ? name : "task";
+/// Problems in the order of the file, not endlessly many; no task beside them.
+void settle(TaskFileResult& result, const std::string& shown_name) {
+  auto& problems = result.problems;
+  if (problems.empty()) return;
+  result.task.reset();
+  std::stable_sort(problems.begin(), problems.end(), [](const TaskFileProblem& a, const TaskFileProblem& b) { return std::pair(a.line, a.column) < std::pair(b.line, b.column); });
+  if (problems.size() <= max_problems) return;
+  const auto left_out = problems.size() - max_problems;
+  problems.resize(max_problems);
+  problems.push_back({shown_name, 0, 0, "and " + std::to_string(left_out) + " more problems"});
 }
 
 TaskFileResult only_problem(const std::string& file, std::string text) { return {std::nullopt, {{file, 0, 0, std::move(text)}}}; }
 
 }  // namespace
 
-TaskFileResult read_task_file(const std::string& path, const std::vector<std::string>& overrides) {
+TaskFileResult read_task_file(const std::string& path, const std::vector<std::string>& settings) {
   std::error_code ec;
   const auto status = fs::status(path, ec);
   if (status.type() == fs::file_type::not_found) return only_problem(path, "there is no such file");
@@ -430,31 +455,32 @@ TaskFileResult read_task_file(const std::string& path, const std::vector<std::st
   if (!file.is_open() || file.bad()) return only_problem(path, "cannot be read; check its permissions");
   text.resize(static_cast<std::size_t>(file.gcount()));
   const fs::path absolute = fs::absolute(path, ec).lexically_normal();
-  TaskFileResult result = read_task_text(text, path, absolute.parent_path().string(), overrides);
-  if (result.task) result.task->path = absolute.string();
-  return result;
+  return read_task_text(text, path, absolute.parent_path().string(), settings);
 }
 
-TaskFileResult read_task_text(std::string_view text, const std::string& shown_name, const std::string& folder, const std::vector<std::string>& overrides) {
+TaskFileResult read_task_text(std::string_view text, const std::string& shown_name, const std::string& folder, const std::vector<std::string>& settings) {
   TaskFileResult result;
   auto& problems = result.problems;
   TreeNode root = read_yaml_tree(text, shown_name, problems);
   // A tree that is not whole would only bring complaints about what is missing from it.
   if (root.kind == Kind::null && problems.empty()) problems.push_back({shown_name, 0, 0, "is empty; a task needs at least 'tnode: 1' and 'command: […]'"});
   if (root.kind != Kind::null) {
-    for (const auto& assignment : overrides) set_in_tree(root, assignment, problems);
-    TaskFile task = Reader(folder, problems).read(root);
-    if (task.name.empty()) task.name = name_of_folder(folder);
-    result.task = std::move(task);
+    for (const auto& assignment : settings) set_in_tree(root, assignment, problems);
+    result.task = Reader(folder, problems).read(root);
   }
-  if (problems.empty()) return result;
-  result.task.reset();
-  std::stable_sort(problems.begin(), problems.end(), [](const Problem& a, const Problem& b) { return std::pair(a.line, a.column) < std::pair(b.line, b.column); });
-  if (problems.size() > max_problems) {
-    const auto left_out = problems.size() - max_problems;
-    problems.resize(max_problems);
-    problems.push_back({shown_name, 0, 0, "and " + std::to_string(left_out) + " more problems"});
-  }
+  settle(result, shown_name);
+  return result;
+}
+
+TaskFileResult read_terms(const std::string& name, const std::vector<std::string>& settings) {
+  TaskFileResult result;
+  TreeNode root;
+  root.kind = Kind::map;
+  root.file = "--set";
+  for (const auto& assignment : settings) set_in_tree(root, assignment, result.problems);
+  result.task = Reader("", result.problems).read_terms(root);
+  if (!root.find("name")) result.task->terms.name = name;
+  settle(result, "--set");
   return result;
 }
 

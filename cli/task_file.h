@@ -13,7 +13,7 @@
 namespace tnode {
 
 /// A file or folder of the user's that travels in the task's torrent.
-struct LocalInput {
+struct TaskInput {
   std::string from;  ///< absolute path of a regular file or a folder
   std::string to;    ///< appears as in/<to>
 };
@@ -24,28 +24,34 @@ struct LinkedInput {
   Magnet magnet;
 };
 
-struct TaskFile {
-  std::string path;                     ///< absolute, of the task.yaml
-  std::string name;                     ///< for people; a plain file name, so that NAME.torrent can be written
-  TaskSpec spec;                        ///< passes check_task; local inputs are not in it
-  std::vector<LocalInput> inputs;
-  std::vector<LinkedInput> linked_inputs;
-  std::optional<Magnet> runtime_magnet;  ///< when the runtime is not the host's
+/// What a task costs and how long it may take: not part of what is computed.
+struct Terms {
+  std::string name = "task";  ///< for people; a plain file name, so that NAME.torrent can be written
   TimeMs queue_ms = 600'000, run_ms = 300'000, total_ms = 86'400'000;
   std::int64_t agree = 2, max_replicas = 5;
-  Micro max_price_micro = credit_micro;
+  Micro max_price_micro = credit_micro;  ///< per unit
+};
+
+struct TaskFile {
+  TaskSpec spec;  ///< passes check_task; local inputs are not in it
+  Terms terms;
+  std::vector<TaskInput> inputs;
+  std::vector<LinkedInput> linked_inputs;
+  std::optional<Magnet> runtime_magnet;  ///< when the runtime is not the host's
 };
 
 /// Either the task, or at least one problem.
 struct TaskFileResult {
   std::optional<TaskFile> task;
-  std::vector<Problem> problems;  ///< by place, the first of the file first
+  std::vector<TaskFileProblem> problems;  ///< by place, the first of the file first
 };
 
-/// Reads and checks a task.yaml. `overrides` are "dotted.key=value", applied before anything is checked.
-TaskFileResult read_task_file(const std::string& path, const std::vector<std::string>& overrides = {});
+/// Reads and checks a task.yaml. `settings` are the "dotted.key=value" of --set, applied before anything is checked.
+TaskFileResult read_task_file(const std::string& path, const std::vector<std::string>& settings = {});
 /// The same for a text in hand; relative inputs are looked up in `folder`, which is absolute.
-TaskFileResult read_task_text(std::string_view text, const std::string& shown_name, const std::string& folder, const std::vector<std::string>& overrides = {});
+TaskFileResult read_task_text(std::string_view text, const std::string& shown_name, const std::string& folder, const std::vector<std::string>& settings = {});
+/// The terms alone from --set, for a task that is a .torrent already.
+TaskFileResult read_terms(const std::string& name, const std::vector<std::string>& settings);
 
 inline constexpr std::size_t max_inputs = 256;
 inline constexpr std::size_t max_task_name_bytes = 100;

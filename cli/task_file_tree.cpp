@@ -18,7 +18,7 @@ struct Stop {};
 
 class TreeBuilder : public YAML::EventHandler {
  public:
-  TreeBuilder(const std::string& file, std::vector<Problem>& problems) : file_(file), problems_(problems) {}
+  TreeBuilder(const std::string& file, std::vector<TaskFileProblem>& problems) : file_(file), problems_(problems) {}
   TreeNode take_root() { return std::move(root_); }
 
   void OnDocumentStart(const YAML::Mark&) override {}
@@ -103,7 +103,7 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   const std::string& file_;
-  std::vector<Problem>& problems_;
+  std::vector<TaskFileProblem>& problems_;
   std::vector<Open> open_;
   std::size_t nodes_ = 0;
   TreeNode root_;
@@ -121,10 +121,8 @@ void name_flag(TreeNode& node, const std::string& flag) {
 
 }  // namespace
 
-std::string format_problem(const Problem& problem) {
-  std::string text = problem.file;
-  if (problem.line > 0) text += ":" + std::to_string(problem.line) + ":" + std::to_string(problem.column);
-  return text + ": " + problem.text;
+std::string TaskFileProblem::shown() const {
+  return file + (line > 0 ? ":" + std::to_string(line) + ":" + std::to_string(column) : "") + ": " + text;
 }
 
 const TreeNode* TreeNode::find(std::string_view key) const {
@@ -133,7 +131,7 @@ const TreeNode* TreeNode::find(std::string_view key) const {
   return nullptr;
 }
 
-TreeNode read_yaml_tree(std::string_view text, const std::string& file, std::vector<Problem>& problems) {
+TreeNode read_yaml_tree(std::string_view text, const std::string& file, std::vector<TaskFileProblem>& problems) {
   TreeNode nothing;
   nothing.file = file;
   nothing.line = nothing.column = 1;
@@ -159,7 +157,7 @@ TreeNode read_yaml_tree(std::string_view text, const std::string& file, std::vec
   }
 }
 
-void set_in_tree(TreeNode& root, const std::string& assignment, std::vector<Problem>& problems) {
+void set_in_tree(TreeNode& root, const std::string& assignment, std::vector<TaskFileProblem>& problems) {
   const std::string flag = "--set " + assignment;
   const std::size_t equals = assignment.find('=');
   std::string path = assignment.substr(0, equals);
@@ -168,7 +166,7 @@ void set_in_tree(TreeNode& root, const std::string& assignment, std::vector<Prob
     problems.push_back({flag, 0, 0, "expected KEY=VALUE, such as quorum.agree=1"});
     return;
   }
-  std::vector<Problem> found;
+  std::vector<TaskFileProblem> found;
   TreeNode value = read_yaml_tree(std::string_view(assignment).substr(equals + 1), flag, found);
   name_flag(value, flag);
   for (auto& problem : found) problems.push_back({flag, 0, 0, std::move(problem.text)});

@@ -8,13 +8,13 @@
 namespace tnode {
 
 /// Something wrong in a file of the user's. Line and column start at 1; line 0 means the file, or the flag, as a whole.
-struct Problem {
+struct TaskFileProblem {
   std::string file;
   int line = 0, column = 0;
   std::string text;
+  /// "task.yaml:3:5: …"
+  std::string shown() const;
 };
-/// "task.yaml:3:5: …"
-std::string format_problem(const Problem& problem);
 
 struct TreeEntry;
 
@@ -28,7 +28,7 @@ struct TreeNode {
   std::vector<TreeNode> items;     ///< of a list
   std::vector<TreeEntry> entries;  ///< of a map, in the order written; no key twice
   const TreeNode* find(std::string_view key) const;
-  Problem problem(std::string what) const { return {file, line, column, std::move(what)}; }
+  TaskFileProblem problem(std::string what) const { return {file, line, column, std::move(what)}; }
 };
 struct TreeEntry {
   TreeNode key;  ///< a scalar
@@ -40,9 +40,9 @@ inline constexpr std::size_t max_tree_nodes = 400'000;
 inline constexpr std::size_t max_tree_depth = 16;
 
 /// Reads one YAML document. Problems are added to the list; the tree is what could be read, a null node when nothing could.
-TreeNode read_yaml_tree(std::string_view text, const std::string& file, std::vector<Problem>& problems);
+TreeNode read_yaml_tree(std::string_view text, const std::string& file, std::vector<TaskFileProblem>& problems);
 
 /// Applies "dotted.path=YAML value" to the tree; maps on the way are made. The nodes it sets name the flag as their file.
-void set_in_tree(TreeNode& root, const std::string& assignment, std::vector<Problem>& problems);
+void set_in_tree(TreeNode& root, const std::string& assignment, std::vector<TaskFileProblem>& problems);
 
 }  // namespace tnode

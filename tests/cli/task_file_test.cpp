@@ -23,7 +23,7 @@ struct Folder : TempDir {
   TaskFileResult with(const std::string& lines) const { return read("tnode: 1\ncommand: [true]\n" + lines); }
   TaskFile good(const std::string& text, const std::vector<std::string>& overrides = {}) const {
     auto result = read(text, overrides);
-    for (const auto& problem : result.problems) UNSCOPED_INFO(format_problem(problem));
+    for (const auto& problem : result.problems) UNSCOPED_INFO(problem.shown());
     REQUIRE(result.problems.empty());
     REQUIRE(result.task);
     return *result.task;
@@ -32,9 +32,9 @@ struct Folder : TempDir {
   std::string problem(const std::string& lines) const {
     auto result = with(lines);
     CHECK_FALSE(result.task);
-    for (const auto& p : result.problems) UNSCOPED_INFO(format_problem(p));
+    for (const auto& p : result.problems) UNSCOPED_INFO(p.shown());
     REQUIRE(result.problems.size() == 1);
-    return format_problem(result.problems[0]);
+    return result.problems[0].shown();
   }
 };
 
@@ -64,7 +64,7 @@ timeouts: {queue: 10m, run: 90s, total: 2h}
 quorum: {agree: 3, max: 7}
 market: {max_price: 2.5}
 )");
-  CHECK(task.name == "render-glass");
+  CHECK(task.terms.name == "render-glass");
   CHECK(task.spec.command == std::vector<std::string>{"python3", "in/render.py", "--frame", "{index}", "--out", "out/frame-{index}.png"});
   CHECK(task.spec.env.at("OMP_NUM_THREADS") == "1");
   REQUIRE(task.inputs.size() == 2);
@@ -80,12 +80,12 @@ market: {max_price: 2.5}
   CHECK(task.spec.array.last == 59);
   CHECK(task.spec.array.batch == 10);
   CHECK(task.spec.resources == Resources{2, 1LL << 30, 64LL << 20});
-  CHECK(task.queue_ms == 600'000);
-  CHECK(task.run_ms == 90'000);
-  CHECK(task.total_ms == 7'200'000);
-  CHECK(task.agree == 3);
-  CHECK(task.max_replicas == 7);
-  CHECK(task.max_price_micro == 2'500'000);
+  CHECK(task.terms.queue_ms == 600'000);
+  CHECK(task.terms.run_ms == 90'000);
+  CHECK(task.terms.total_ms == 7'200'000);
+  CHECK(task.terms.agree == 3);
+  CHECK(task.terms.max_replicas == 7);
+  CHECK(task.terms.max_price_micro == 2'500'000);
 }
 
 TEST_CASE("only_version_and_command_are_required_and_defaults_fill_the_rest") {
@@ -96,13 +96,13 @@ TEST_CASE("only_version_and_command_are_required_and_defaults_fill_the_rest") {
   CHECK(task.spec.array.first == 0);
   CHECK(task.spec.resources == Resources{1, 512LL << 20, 256LL << 20});
   CHECK(task.spec.outputs == std::vector<std::string>{"out/**"});
-  CHECK(task.queue_ms == 600'000);
-  CHECK(task.run_ms == 300'000);
-  CHECK(task.total_ms == 86'400'000);
-  CHECK(task.agree == 2);
-  CHECK(task.max_replicas == 5);
-  CHECK(task.max_price_micro == credit_micro);
-  CHECK(task.name == std::filesystem::path(folder.path).filename().string());
+  CHECK(task.terms.queue_ms == 600'000);
+  CHECK(task.terms.run_ms == 300'000);
+  CHECK(task.terms.total_ms == 86'400'000);
+  CHECK(task.terms.agree == 2);
+  CHECK(task.terms.max_replicas == 5);
+  CHECK(task.terms.max_price_micro == credit_micro);
+  CHECK(task.terms.name == std::filesystem::path(folder.path).filename().string());
 }
 
 TEST_CASE("all_mistakes_are_reported_at_once_each_with_its_place") {
@@ -110,7 +110,7 @@ TEST_CASE("all_mistakes_are_reported_at_once_each_with_its_place") {
   auto result = folder.read("tnode: 1\ncomand: [true]\nouputs: [x]\ninputs: [./rendr.py]\ntimeouts:\n  run: 10\nresources: {memory: lots, cpus: many}\n");
   CHECK_FALSE(result.task);
   std::string all;
-  for (const auto& problem : result.problems) all += format_problem(problem) + "\n";
+  for (const auto& problem : result.problems) all += problem.shown() + "\n";
   CHECK(has(all, "task.yaml:1:1: the key 'command' is missing"));
   CHECK(has(all, "task.yaml:2:1: unknown key 'comand'; did you mean 'command'?"));
   CHECK(has(all, "task.yaml:3:1: unknown key 'ouputs'; did you mean 'outputs'?"));
@@ -125,14 +125,14 @@ TEST_CASE("a_shell_line_as_command_is_refused_and_the_list_is_shown") {
   Folder folder;
   auto result = folder.read("tnode: 1\ncommand: echo hi > out/x\n");
   REQUIRE(result.problems.size() == 1);
-  CHECK(format_problem(result.problems[0]) == "task.yaml:2:10: expected the program and its arguments as a list, such as [sh, -c, \"…\"] for a shell line, not 'echo hi > out/x'");
+  CHECK(result.problems[0].shown() == "task.yaml:2:10: expected the program and its arguments as a list, such as [sh, -c, \"…\"] for a shell line, not 'echo hi > out/x'");
 }
 
 TEST_CASE("versions_are_told_apart") {
   Folder folder;
-  CHECK(has(format_problem(folder.read("tnode: 2\ncommand: [true]\n").problems.at(0)), "task.yaml:1:8: this task needs a newer tnode"));
-  CHECK(has(format_problem(folder.read("tnode: one\ncommand: [true]\n").problems.at(0)), "task.yaml:1:8: expected the version of this format"));
-  CHECK(has(format_problem(folder.read("command: [true]\n").problems.at(0)), "the key 'tnode' is missing"));
+  CHECK(has(folder.read("tnode: 2\ncommand: [true]\n").problems.at(0).shown(), "task.yaml:1:8: this task needs a newer tnode"));
+  CHECK(has(folder.read("tnode: one\ncommand: [true]\n").problems.at(0).shown(), "task.yaml:1:8: expected the version of this format"));
+  CHECK(has(folder.read("command: [true]\n").problems.at(0).shown(), "the key 'tnode' is missing"));
 }
 
 TEST_CASE("a_key_in_the_wrong_section_is_shown_its_own") {
@@ -167,14 +167,14 @@ TEST_CASE("wrong_types_are_refused_one_by_one") {
   CHECK(has(folder.problem("market: {max_price: -1}\n"), "expected an amount of credits"));
   CHECK(has(folder.problem("market: {max_price: 0.0000001}\n"), "at most six decimals"));
   CHECK(has(folder.problem("name: !!str x\n"), "tags"));
-  CHECK(has(format_problem(folder.read("- a\n- b\n").problems.at(0)), "a task is a map of keys"));
-  CHECK(has(format_problem(folder.read("").problems.at(0)), "task.yaml: is empty"));
+  CHECK(has(folder.read("- a\n- b\n").problems.at(0).shown(), "a task is a map of keys"));
+  CHECK(has(folder.read("").problems.at(0).shown(), "task.yaml: is empty"));
 }
 
 TEST_CASE("quorum_bounds_hold") {
   Folder folder;
-  CHECK(folder.good("tnode: 1\ncommand: [true]\nquorum: {agree: 1}\n").agree == 1);
-  CHECK(folder.good("tnode: 1\ncommand: [true]\nquorum: {agree: 9}\n").max_replicas == 9);
+  CHECK(folder.good("tnode: 1\ncommand: [true]\nquorum: {agree: 1}\n").terms.agree == 1);
+  CHECK(folder.good("tnode: 1\ncommand: [true]\nquorum: {agree: 9}\n").terms.max_replicas == 9);
   CHECK(has(folder.problem("quorum: {agree: 3, max: 2}\n"), "task.yaml:3:25: expected at how many replicas to give up, at least quorum.agree, a whole number from 3 to 64, not '2'"));
   CHECK(has(folder.problem("quorum: {agree: 0}\n"), "from 1 to 64"));
   CHECK(has(folder.problem("quorum: {agree: \"2\"}\n"), "not '2' in quotes"));
@@ -208,7 +208,7 @@ TEST_CASE("value_without_values_is_refused_where_it_stands") {
   Folder folder;
   auto result = folder.read("tnode: 1\ncommand: [echo, \"{value}\"]\narray: {range: 0-3}\n");
   REQUIRE(result.problems.size() == 1);
-  CHECK(format_problem(result.problems[0]) == "task.yaml:2:17: uses {value}, but the task has no array.values or array.lines");
+  CHECK(result.problems[0].shown() == "task.yaml:2:17: uses {value}, but the task has no array.values or array.lines");
 }
 
 TEST_CASE("inputs_are_files_folders_and_magnets_and_never_links") {
@@ -242,17 +242,17 @@ TEST_CASE("overrides_replace_before_anything_is_checked") {
   Folder folder;
   const std::string text = "tnode: 1\ncommand: [true]\nquorum: {agree: 3}\nresources: {memory: nonsense}\n";
   const auto task = folder.good(text, {"quorum.agree=1", "resources.memory=1GiB", "array.range=0-4", "command=[echo, hi]", "env.A=x=y", "name=other"});
-  CHECK(task.agree == 1);
+  CHECK(task.terms.agree == 1);
   CHECK(task.spec.resources.memory_bytes == 1LL << 30);
   CHECK(index_count(task.spec) == 5);
   CHECK(task.spec.command == std::vector<std::string>{"echo", "hi"});
   CHECK(task.spec.env.at("A") == "x=y");
-  CHECK(task.name == "other");
+  CHECK(task.terms.name == "other");
 
   auto refused = [&](const std::string& assignment) {
     auto result = folder.read("tnode: 1\ncommand: [true]\n", {assignment});
     REQUIRE(result.problems.size() == 1);
-    return format_problem(result.problems[0]);
+    return result.problems[0].shown();
   };
   CHECK(refused("quorum.agre=1") == "--set quorum.agre=1: unknown key 'agre'; did you mean 'agree'?");
   CHECK(has(refused("quorum.agree=x"), "--set quorum.agree=x: expected how many farmers must agree"));
@@ -271,11 +271,11 @@ TEST_CASE("hostile_yaml_is_refused_quickly") {
   CHECK_FALSE(result.task);
   CHECK(result.problems.size() == 1);
   result = folder.read(std::string(5 << 20, 'x'));
-  CHECK(has(format_problem(result.problems.at(0)), "larger than 4 MiB"));
+  CHECK(has(result.problems.at(0).shown(), "larger than 4 MiB"));
   result = folder.with("env: {A: \"unfinished\n");
-  CHECK(has(format_problem(result.problems.at(0)), "this is not YAML"));
+  CHECK(has(result.problems.at(0).shown(), "this is not YAML"));
   result = folder.with("---\ntnode: 1\n");
-  CHECK(has(format_problem(result.problems.at(0)), "more than one YAML document"));
+  CHECK(has(result.problems.at(0).shown(), "more than one YAML document"));
   std::string many = "env:\n";
   for (int i = 0; i < 5000; ++i) many += "  K" + std::to_string(i) + ": [x]\n";
   result = folder.with(many);
@@ -285,11 +285,26 @@ TEST_CASE("hostile_yaml_is_refused_quickly") {
 
 TEST_CASE("a_file_that_cannot_be_read_is_one_clear_problem") {
   Folder folder;
-  CHECK(has(format_problem(read_task_file(folder.path + "/nothing.yaml").problems.at(0)), "nothing.yaml: there is no such file"));
-  CHECK(has(format_problem(read_task_file(folder.path).problems.at(0)), "is a folder"));
-  CHECK(has(format_problem(read_task_file("/dev/null").problems.at(0)), "no regular file"));
+  CHECK(has(read_task_file(folder.path + "/nothing.yaml").problems.at(0).shown(), "nothing.yaml: there is no such file"));
+  CHECK(has(read_task_file(folder.path).problems.at(0).shown(), "is a folder"));
+  CHECK(has(read_task_file("/dev/null").problems.at(0).shown(), "no regular file"));
   write_file(folder.path + "/task.yaml", "tnode: 1\ncommand: [python3, in/render.py]\ninputs: [render.py]\n");
   auto result = read_task_file(folder.path + "/task.yaml");
   REQUIRE(result.task);
-  CHECK(result.task->path == folder.path + "/task.yaml");
+  CHECK(result.task->inputs.at(0).from == folder.path + "/render.py");
+}
+
+TEST_CASE("terms_of_a_torrent_come_from_settings_alone") {
+  auto result = read_terms("given", {"quorum.agree=3", "timeouts.run=10s", "market.max_price=0.5"});
+  REQUIRE(result.task);
+  CHECK(result.task->terms.name == "given");
+  CHECK(result.task->terms.agree == 3);
+  CHECK(result.task->terms.run_ms == 10'000);
+  CHECK(result.task->terms.max_price_micro == 500'000);
+  CHECK(read_terms("given", {"name=other"}).task->terms.name == "other");
+  CHECK(read_terms("given", {}).task);
+
+  result = read_terms("given", {"command=[x]", "quorum.agree=0"});
+  CHECK_FALSE(result.task);
+  CHECK(result.problems.size() == 2);
 }
