@@ -7,6 +7,7 @@
 #include <initializer_list>
 #include <sstream>
 
+#include "cli/bundle_disk.h"
 #include "cli/quantities.h"
 #include "core/amount.h"
 #include "core/bundle_paths.h"
@@ -268,6 +269,12 @@ class Reader {
     if (status.type() == fs::file_type::not_found) return complain(*from, "there is no file or folder " + quoted_name(source) + " (looked for " + path.string() + ")" + nearest_file(path, source));
     if (ec) return complain(*from, "cannot look at " + path.string() + ": " + ec.message());
     if (status.type() != fs::file_type::regular && status.type() != fs::file_type::directory) return complain(*from, quoted_name(source) + " is neither a file nor a folder");
+    if (status.type() == fs::file_type::directory) {
+      // Walked now, so that a link or a bad name in it is reported with the other mistakes and not while packing.
+      auto found = list_folder(path.string());
+      if (!found) return complain(*from, found.error().message);
+      if (found->empty()) return complain(*from, "the folder " + quoted_name(source) + " holds no files, and a torrent carries files only");
+    }
     if (!to) target = path.filename().string();
     if (take_target(to ? *to : *from, target)) task_.inputs.push_back({path.string(), target});
   }

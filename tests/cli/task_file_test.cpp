@@ -218,6 +218,11 @@ TEST_CASE("inputs_are_files_folders_and_magnets_and_never_links") {
   CHECK(has(folder.problem("inputs: [render.py, {from: scenes, to: RENDER.py}]\n"), "differ only in case"));
   CHECK(has(folder.problem("inputs: [{from: scenes, to: a}, {from: render.py, to: a/b}]\n"), "a file and a folder at once"));
   CHECK(has(folder.problem("inputs: [{from: scenes, to: ../up}]\n"), "leave its folder"));
+  std::filesystem::create_directories(folder.path + "/empty/inside");
+  CHECK(has(folder.problem("inputs: [empty]\n"), "task.yaml:3:10: the folder 'empty' holds no files"));
+  std::filesystem::create_symlink("/etc", folder.path + "/scenes/etc");
+  CHECK(has(folder.problem("inputs: [scenes]\n"), "task.yaml:3:10: " + folder.path + "/scenes/etc is a symbolic link"));
+  std::filesystem::remove(folder.path + "/scenes/etc");
   CHECK(has(folder.problem("inputs: [{to: x}]\n"), "the key 'from' is missing"));
   CHECK(has(folder.problem("inputs: [{from: scenes, too: x}]\n"), "did you mean 'to'?"));
   CHECK(has(folder.problem("inputs: [/dev/null]\n"), "neither a file nor a folder"));
