@@ -11,6 +11,7 @@
 #include "cli/home.h"
 #include "cli/node.h"
 #include "cli/output.h"
+#include "cli/quantities.h"
 #include "executor/executor.h"
 
 namespace tnode {
@@ -25,8 +26,8 @@ Check disk_check(const Home& home) {
   struct statvfs status;
   if (statvfs(home.dir().c_str(), &status) != 0) return {"disk", Check::missing, "the home " + home.dir() + " cannot be looked at", "choose another --home"};
   const auto free = static_cast<std::int64_t>(status.f_bavail) * static_cast<std::int64_t>(status.f_frsize);
-  if (free < wanted_disk) return {"disk", Check::weaker, people_bytes(free) + " free below " + home.dir(), "make room, or choose another --home"};
-  return {"disk", Check::good, people_bytes(free) + " free below " + home.dir(), ""};
+  if (free < wanted_disk) return {"disk", Check::weaker, format_size(free) + " free below " + home.dir(), "make room, or choose another --home"};
+  return {"disk", Check::good, format_size(free) + " free below " + home.dir(), ""};
 }
 
 Check clock_check() {

@@ -116,7 +116,7 @@ class Waiting {
 
 int show(Output& output, const Torrent& torrent, const std::string& dir) {
   output.answer(Json{{"id", to_hex(torrent.v2_hash)}, {"name", torrent.name}, {"bytes", torrent.total_size}, {"files", torrent.files.size()}, {"out", dir}},
-                "id        " + to_hex(torrent.v2_hash) + "\nsize      " + people_bytes(torrent.total_size) + " in " + std::to_string(torrent.files.size()) + " files\nfiles     " + dir + "\n", to_hex(torrent.v2_hash));
+                "id        " + to_hex(torrent.v2_hash) + "\nsize      " + format_size(torrent.total_size) + " in " + std::to_string(torrent.files.size()) + " files\nfiles     " + dir + "\n", to_hex(torrent.v2_hash));
   return exit_done;
 }
 

@@ -41,7 +41,5 @@ class Output {
 };
 
 std::string field(const Note& note, const std::string& name);
-/// "1.4 MiB", "312 B".
-std::string people_bytes(std::int64_t bytes);
 
 }  // namespace tnode

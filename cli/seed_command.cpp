@@ -288,7 +288,7 @@ Json SeedCommand::summary(const TaskRecord& record, const std::map<NodeKey, Micr
 std::string SeedCommand::result_text(const TaskRecord& record, const std::map<NodeKey, Micro>& paid) const {
   std::string text;
   if (!record.result.is_zero()) {
-    text += "result    " + to_hex(record.result) + "  " + people_bytes(record.result_bytes) + "\nmagnet    " + result_magnet(record) + "\nfiles     " + record.out + "\n";
+    text += "result    " + to_hex(record.result) + "  " + format_size(record.result_bytes) + "\nmagnet    " + result_magnet(record) + "\nfiles     " + record.out + "\n";
   }
   text += "units     " + std::to_string(record.accepted) + " of " + std::to_string(record.offer.units) + " good";
   if (record.failed > 0) text += ", " + std::to_string(record.failed) + " failed";

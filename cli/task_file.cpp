@@ -1,439 +1,494 @@
+// The task.yaml reader: see task_file.h. Goes through the tree key by key and collects problems instead of stopping at the first.
 #include "cli/task_file.h"
-
-#include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <set>
+#include <initializer_list>
 #include <sstream>
 
+#include "cli/bundle_disk.h"
 #include "cli/quantities.h"
 #include "core/amount.h"
 #include "core/bundle_paths.h"
-#include "core/magnet.h"
 
 namespace tnode {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::size_t max_file_bytes = 4 << 20;
-constexpr std::size_t max_nodes = 200'000;  // aliases can make a small file enormous
-constexpr int max_yaml_depth = 16;
-constexpr int format_version = 1;
-
+using Kind = TreeNode::Kind;
 using Words = std::vector<std::string>;
 
-const Words root_keys = {"tnode", "name", "command", "env", "runtime", "inputs", "outputs", "array", "resources", "timeouts", "quorum", "market"};
+const Words task_keys{"tnode", "name", "command", "env", "runtime", "inputs", "outputs", "array", "resources", "timeouts", "quorum", "market"};
+const Words terms_keys{"name", "timeouts", "quorum", "market"};
+const Words input_keys{"from", "to"}, array_keys{"range", "values", "lines", "batch"}, resource_keys{"cpus", "memory", "disk"},
+    timeout_keys{"queue", "run", "total"}, quorum_keys{"agree", "max"}, market_keys{"max_price"};
+const std::vector<std::pair<std::string, const Words*>> sections{
+    {"array", &array_keys}, {"resources", &resource_keys}, {"timeouts", &timeout_keys}, {"quorum", &quorum_keys}, {"market", &market_keys}};
 
-std::size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      std::size_t above = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
-
-std::string suggestion(const std::string& word, const Words& known) {
-  std::string best;
-  std::size_t least = word.size() / 2 + 2;
-  for (const auto& each : known)
-    if (std::size_t distance = edit_distance(word, each); distance < least) least = distance, best = each;
-  return best.empty() ? std::string() : "; did you mean '" + best + "'?";
-}
-
-/// Joins words as people do: "a, b and c".
-std::string listed(const Words& words) {
+std::string joined(const Words& words) {
   std::string text;
-  for (std::size_t i = 0; i < words.size(); ++i) text += (i == 0 ? "" : i + 1 == words.size() ? " and " : ", ") + words[i];
+  for (const auto& word : words) text += (text.empty() ? "" : ", ") + word;
   return text;
+}
+
+const char* kind_word(const TreeNode& node) {
+  switch (node.kind) {
+    case Kind::null: return "nothing";
+    case Kind::scalar: return "a single value";
+    case Kind::list: return "a list";
+    case Kind::map: return "a map";
+  }
+  return "";
+}
+
+/// Without the prefix that says "manifest": the user wrote none.
+std::string core_words(const Error& error) {
+  constexpr std::string_view prefix = "manifest: ";
+  return error.message.starts_with(prefix) ? error.message.substr(prefix.size()) : error.message;
+}
+
+/// The task's folder names it when its author did not.
+std::string name_of_folder(const std::string& folder) {
+  const std::string name = fs::path(folder).filename().string();
+  return name.size() <= max_task_name_bytes && check_path_part(name) ? name : "task";
 }
 
 class Reader {
  public:
-  explicit Reader(std::string file) : file_(std::move(file)), folder_(fs::absolute(file_).parent_path()) {}
+  Reader(std::string folder, std::vector<TaskFileProblem>& problems) : folder_(std::move(folder)), problems_(problems) {}
 
-  TaskFileResult read(const std::vector<std::string>& settings);
-  TaskFileResult read_only_terms(const std::string& name, const std::vector<std::string>& settings);
+  TaskFile read(const TreeNode& root) {
+    task_.terms.name = name_of_folder(folder_);
+    if (!map(root, "a task is a map of keys such as 'tnode: 1' and 'command: […]'", task_keys)) return {};
+    version(root);
+    name(root.find("name"));
+    command(root);
+    env(root.find("env"));
+    runtime(root.find("runtime"));
+    inputs(root.find("inputs"));
+    outputs(root.find("outputs"));
+    array(root.find("array"));
+    resources(root.find("resources"));
+    timeouts(root.find("timeouts"));
+    quorum(root.find("quorum"));
+    market(root.find("market"));
+    auto& foreign = task_.spec.foreign_inputs;  // in the order of the manifest
+    std::sort(foreign.begin(), foreign.end(), [](const ForeignInput& a, const ForeignInput& b) { return a.to < b.to; });
+    if (problems_.empty()) whole(root);
+    return std::move(task_);
+  }
+
+  TaskFile read_terms(const TreeNode& root) {
+    if (!map(root, "terms such as quorum.agree=1", terms_keys)) return {};
+    name(root.find("name"));
+    timeouts(root.find("timeouts"));
+    quorum(root.find("quorum"));
+    market(root.find("market"));
+    return std::move(task_);
+  }
 
  private:
-  void problem(const YAML::Mark& mark, std::string text) {
-    problems_.push_back({file_, mark.is_null() ? 0 : mark.line + 1, mark.is_null() ? 0 : mark.column + 1, std::move(text)});
+  void complain(const TreeNode& at, std::string text) { problems_.push_back(at.problem(std::move(text))); }
+
+  void expected(const TreeNode& at, const std::string& what) {
+    if (at.kind == Kind::scalar) complain(at, "expected " + what + ", not " + quoted_name(at.text) + (at.quoted ? " in quotes" : ""));
+    else complain(at, "expected " + what + ", not " + kind_word(at));
   }
-  YAML::Node load();
-  bool measure(const YAML::Node& node, int depth);
-  void set(YAML::Node& root, const std::string& setting);
-  /// A mapping's entries by key; unknown and repeated keys are problems.
-  std::map<std::string, YAML::Node> entries(const YAML::Node& map, const std::string& what, const Words& known);
-  std::optional<std::string> text(const YAML::Node& node, const std::string& what);
-  std::optional<std::int64_t> number(const YAML::Node& node, const std::string& what, std::int64_t low, std::int64_t high);
-  template <class T>
-  void quantity(const YAML::Node& node, const std::string& what, Result<T> (*parse)(std::string_view), T low, T& into);
-  std::vector<std::string> texts(const YAML::Node& node, const std::string& what, const std::string& example);
 
-  void read_version(const YAML::Node& node);
-  void read_inputs(const YAML::Node& node);
-  void read_input(const YAML::Node& node);
-  void add_foreign_input(const YAML::Node& node, const std::string& link, std::string to);
-  void add_local_input(const YAML::Node& node, const std::string& from, std::string to);
-  void read_array(const YAML::Node& node);
-  void read_range(const YAML::Node& node);
-  void read_lines(const YAML::Node& node);
-  void read_env(const YAML::Node& node);
-  void read_runtime(const YAML::Node& node);
-  void read_resources(const YAML::Node& node);
-  void read_timeouts(const YAML::Node& node);
-  void read_quorum(const YAML::Node& node);
-  void read_market(const YAML::Node& node);
-
-  std::string file_;
-  fs::path folder_;
-  TaskFile task_;
-  std::vector<TaskFileProblem> problems_;
-  std::size_t nodes_ = 0;
-  std::optional<YAML::Node> lines_;  // looked up after the inputs are known
-};
-
-// --- YAML in general ---
-
-YAML::Node Reader::load() {
-  std::ifstream file(file_, std::ios::binary);
-  if (!file || fs::is_directory(file_)) {
-    problem(YAML::Mark::null_mark(), "cannot be read: " + std::string(fs::exists(file_) ? "it is no readable file" : "there is no such file"));
-    return {};
-  }
-  std::string bytes{std::istreambuf_iterator<char>(file), {}};
-  if (bytes.size() > max_file_bytes) {
-    problem(YAML::Mark::null_mark(), "is larger than 4 MiB");
-    return {};
-  }
-  try {
-    YAML::Node root = YAML::Load(bytes);
-    if (!root.IsMap()) {
-      problem(root.Mark(), "expected `tnode: 1`, `command: [...]` and so on; see docs/task-yaml.md");
-      return {};
+  /// True for a map; its unknown keys are named either way.
+  bool map(const TreeNode& node, const std::string& what, const Words& known) {
+    if (node.kind != Kind::map) {
+      expected(node, what);
+      return false;
     }
-    if (!measure(root, 0)) return {};
-    return root;
-  } catch (const YAML::Exception& error) {
-    problem(error.mark, "is no YAML: " + error.msg);
-    return {};
+    for (const auto& entry : node.entries)
+      if (std::find(known.begin(), known.end(), entry.key.text) == known.end()) complain(entry.key, "unknown key " + quoted_name(entry.key.text) + unknown_key_hint(entry.key.text, known));
+    return true;
   }
-}
 
-bool Reader::measure(const YAML::Node& node, int depth) {
-  if (++nodes_ > max_nodes || depth > max_yaml_depth) {
-    if (problems_.empty()) problem(node.Mark(), "is nested too deeply or, with its aliases written out, too large");
+  static std::string unknown_key_hint(const std::string& key, const Words& known) {
+    if (const auto near = nearest_word(key, known); !near.empty()) return "; did you mean '" + near + "'?";
+    for (const auto& [section, keys] : sections)
+      if (keys != &known && std::find(keys->begin(), keys->end(), key) != keys->end()) return "; did you mean '" + section + "." + key + "'?";
+    if (std::find(task_keys.begin(), task_keys.end(), key) != task_keys.end()) return "; '" + key + "' belongs at the top, not indented";
+    return "; known here: " + joined(known);
+  }
+
+  bool text(const TreeNode& node, const std::string& what, std::string& into) {
+    if (node.kind == Kind::null) {
+      complain(node, "expected " + what + ", not nothing; an empty or 'null' text needs quotes");
+    } else if (node.kind != Kind::scalar) {
+      expected(node, what);
+    } else if (node.text.find('\0') != std::string::npos) {
+      complain(node, "a zero byte cannot be passed to a program");
+    } else {
+      into = node.text;
+      return true;
+    }
     return false;
   }
-  if (node.IsMap())
-    for (const auto& entry : node)
-      if (!measure(entry.second, depth + 1)) return false;
-  if (node.IsSequence())
-    for (const auto& item : node)
-      if (!measure(item, depth + 1)) return false;
-  return true;
-}
 
-void Reader::set(YAML::Node& root, const std::string& setting) {
-  auto equals = setting.find('=');
-  if (equals == std::string::npos || equals == 0) return problem(YAML::Mark::null_mark(), "--set wants KEY=VALUE (for example quorum.agree=1), not '" + setting + "'");
-  std::vector<std::string> parts;
-  std::stringstream keys(setting.substr(0, equals));
-  for (std::string part; std::getline(keys, part, '.');) parts.push_back(part);
-  try {
-    YAML::Node value = YAML::Load(setting.substr(equals + 1));
-    YAML::Node at = root;
-    for (std::size_t i = 0; i + 1 < parts.size(); ++i) {
-      if (at[parts[i]] && !at[parts[i]].IsMap()) return problem(YAML::Mark::null_mark(), "--set " + setting + ": '" + parts[i] + "' has no parts");
-      if (!at[parts[i]]) at[parts[i]] = YAML::Node(YAML::NodeType::Map);
-      at.reset(at[parts[i]]);
+  void integer(const TreeNode* node, const std::string& what, std::int64_t low, std::int64_t high, std::int64_t& into) {
+    if (!node) return;
+    const std::string wanted = what + ", a whole number from " + std::to_string(low) + " to " + std::to_string(high);
+    if (node->kind != Kind::scalar || node->quoted) return expected(*node, wanted);
+    std::int64_t value = 0;
+    if (!whole_number(node->text, value) || value < low || value > high) return expected(*node, wanted);
+    into = value;
+  }
+
+  static bool whole_number(std::string_view digits, std::int64_t& value) {
+    value = 0;
+    for (char c : digits)
+      if (c < '0' || c > '9' || __builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, c - '0', &value)) return false;
+    return !digits.empty();
+  }
+
+  /// A size or a duration, by its own parser, with bounds.
+  template <class Parse, class Format>
+  void quantity(const TreeNode* node, const char* form, Parse parse, Format format, std::int64_t low, std::int64_t high, std::int64_t& into) {
+    if (!node) return;
+    if (node->kind != Kind::scalar) return expected(*node, form);
+    Result<std::int64_t> value = parse(node->text);
+    if (!value) return complain(*node, value.error().message);
+    if (*value < low || *value > high) return complain(*node, quoted_name(node->text) + " is out of bounds: at least " + format(low) + ", at most " + format(high));
+    into = *value;
+  }
+  void size(const TreeNode* node, std::int64_t low, std::int64_t& into) {
+    constexpr std::int64_t largest = std::int64_t{1} << 50;  // what a manifest can carry
+    quantity(node, size_form, parse_size, format_size, low, largest, into);
+  }
+  void duration(const TreeNode* node, TimeMs& into) { quantity(node, duration_form, parse_duration, format_duration, 1, max_timeout_ms, into); }
+
+  void version(const TreeNode& root) {
+    const TreeNode* node = root.find("tnode");
+    if (!node) return complain(root, "the key 'tnode' is missing; write 'tnode: 1', the version of this format");
+    std::int64_t number = 0;
+    if (node->kind == Kind::scalar && whole_number(node->text, number) && number > 1) return complain(*node, "this task needs a newer tnode: format " + node->text + ", this one reads 1; update tnode");
+    integer(node, "the version of this format", 1, 1, number);
+  }
+
+  void name(const TreeNode* node) {
+    std::string given;
+    if (!node || !text(*node, "a name", given)) return;
+    if (given.size() > max_task_name_bytes) return complain(*node, "the name has more than " + std::to_string(max_task_name_bytes) + " bytes");
+    if (auto good = check_path_part(given); !good) return complain(*node, good.error().message);
+    task_.terms.name = given;
+  }
+
+  void command(const TreeNode& root) {
+    const TreeNode* node = root.find("command");
+    if (!node) return complain(root, "the key 'command' is missing: the program and its arguments as a list, such as [python3, in/work.py]");
+    const char* what = "the program and its arguments as a list, such as [sh, -c, \"…\"] for a shell line";
+    if (node->kind != Kind::list) return expected(*node, what);
+    if (node->items.empty()) return complain(*node, "the command is empty; expected " + std::string(what));
+    if (node->items.size() > max_command_parts) return complain(*node, "the command has more than " + std::to_string(max_command_parts) + " parts");
+    for (const auto& item : node->items) {
+      std::string part;
+      if (text(item, "a text", part)) placeholders_.push_back(&item);
+      task_.spec.command.push_back(part);
     }
-    at[parts.back()] = value;
-  } catch (const YAML::Exception& error) {
-    problem(YAML::Mark::null_mark(), "--set " + setting + ": " + error.msg);
+    if (node->items.front().kind == Kind::scalar && task_.spec.command.front().empty()) complain(node->items.front(), "the program's name is empty");
   }
-}
 
-std::map<std::string, YAML::Node> Reader::entries(const YAML::Node& map, const std::string& what, const Words& known) {
-  std::map<std::string, YAML::Node> found;
-  if (!map.IsMap()) {
-    problem(map.Mark(), what + ": expected " + listed(known) + " with their values");
-    return found;
-  }
-  for (const auto& entry : map) {
-    const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "?";
-    if (std::find(known.begin(), known.end(), key) == known.end())
-      problem(entry.first.Mark(), "unknown key '" + key + "'" + (what.empty() ? "" : " in " + what) + suggestion(key, known));
-    else if (!found.emplace(key, entry.second).second)
-      problem(entry.first.Mark(), "'" + key + "' is there twice");
-  }
-  return found;
-}
-
-std::optional<std::string> Reader::text(const YAML::Node& node, const std::string& what) {
-  if (node.IsScalar()) return node.Scalar();
-  problem(node.Mark(), what + ": expected a text");
-  return std::nullopt;
-}
-
-std::optional<std::int64_t> Reader::number(const YAML::Node& node, const std::string& what, std::int64_t low, std::int64_t high) {
-  const std::string range = std::to_string(low) + " to " + std::to_string(high);
-  std::int64_t value = 0;
-  if (node.IsScalar() && YAML::convert<std::int64_t>::decode(node, value)) {
-    if (value >= low && value <= high) return value;
-    problem(node.Mark(), what + ": " + node.Scalar() + " is out of range; expected " + range);
-  } else {
-    problem(node.Mark(), what + ": expected a whole number, " + range);
-  }
-  return std::nullopt;
-}
-
-template <class T>
-void Reader::quantity(const YAML::Node& node, const std::string& what, Result<T> (*parse)(std::string_view), T low, T& into) {
-  auto written = text(node, what);
-  if (!written) return;
-  auto value = parse(*written);
-  if (!value) return problem(node.Mark(), what + ": " + value.error().message);
-  if (*value < low) return problem(node.Mark(), what + ": " + *written + " is too little");
-  into = *value;
-}
-
-std::vector<std::string> Reader::texts(const YAML::Node& node, const std::string& what, const std::string& example) {
-  std::vector<std::string> found;
-  if (!node.IsSequence()) {
-    problem(node.Mark(), what + ": expected a list, like " + example);
-    return found;
-  }
-  for (const auto& item : node)
-    if (auto each = text(item, what)) found.push_back(*each);
-  return found;
-}
-
-// --- the format ---
-
-TaskFileResult Reader::read(const std::vector<std::string>& settings) {
-  YAML::Node root = load();
-  if (!problems_.empty()) return {std::nullopt, problems_};
-  for (const auto& setting : settings) set(root, setting);
-  task_.terms.name = fs::absolute(file_).parent_path().filename().string();
-  auto keys = entries(root, "", root_keys);
-  if (!keys.count("tnode")) problem(root.Mark(), "`tnode: 1` is missing: the version of this format");
-  if (!keys.count("command")) problem(root.Mark(), "`command: [program, argument, ...]` is missing");
-  // In the order of the file, so that problems come in its order too.
-  for (const auto& entry : root) {
-    const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "";
-    const YAML::Node& node = entry.second;
-    if (!keys.count(key)) continue;
-    if (key == "tnode") read_version(node);
-    else if (key == "name") { if (auto name = text(node, "name")) task_.terms.name = *name; }
-    else if (key == "command") {
-      if (node.IsScalar()) problem(node.Mark(), "command: expected a list, like [sh, -c, \"" + node.Scalar() + "\"]; a shell is only there when asked for");
-      else task_.spec.command = texts(node, "command", "[python3, in/run.py, \"{index}\"]");
+  void env(const TreeNode* node) {
+    if (!node) return;
+    if (node->kind != Kind::map) return expected(*node, "a map of variables, such as {OMP_NUM_THREADS: \"1\"}");
+    if (node->entries.size() > max_env) complain(*node, "more than " + std::to_string(max_env) + " variables");
+    for (const auto& [key, value] : node->entries) {
+      std::string content;
+      if (key.text.empty() || key.text.find('=') != std::string::npos || !is_plain_text(key.text)) complain(key, quoted_name(key.text) + " is no name of an environment variable");
+      else if (key.text.starts_with("TNODE_")) complain(key, "variables that begin with TNODE_ are set by tnode");
+      if (!text(value, "a text", content)) continue;
+      placeholders_.push_back(&value);
+      task_.spec.env[key.text] = content;
     }
-    else if (key == "env") read_env(node);
-    else if (key == "runtime") read_runtime(node);
-    else if (key == "inputs") read_inputs(node);
-    else if (key == "outputs") task_.spec.outputs = texts(node, "outputs", "[\"out/**\"]");
-    else if (key == "array") read_array(node);
-    else if (key == "resources") read_resources(node);
-    else if (key == "timeouts") read_timeouts(node);
-    else if (key == "quorum") read_quorum(node);
-    else if (key == "market") read_market(node);
   }
-  if (lines_) read_lines(*lines_);
-  if (task_.terms.name.empty() || task_.terms.name.size() > 200 || !is_plain_text(task_.terms.name))
-    problem(keys.count("name") ? keys["name"].Mark() : root.Mark(), "name: expected 1 to 200 bytes of plain text");
-  std::sort(task_.spec.foreign_inputs.begin(), task_.spec.foreign_inputs.end(), [](const ForeignInput& a, const ForeignInput& b) { return a.to < b.to; });
-  if (problems_.empty())
-    if (auto good = check_task(task_.spec); !good) problem(root.Mark(), good.error().message);
-  if (!problems_.empty()) return {std::nullopt, problems_};
-  return {task_, {}};
-}
 
-TaskFileResult Reader::read_only_terms(const std::string& name, const std::vector<std::string>& settings) {
-  YAML::Node root(YAML::NodeType::Map);
-  for (const auto& setting : settings) set(root, setting);
-  task_.terms.name = name;
-  auto keys = entries(root, "--set", {"name", "timeouts", "quorum", "market"});
-  if (keys.count("name"))
-    if (auto given = text(keys["name"], "name")) task_.terms.name = *given;
-  if (keys.count("timeouts")) read_timeouts(keys["timeouts"]);
-  if (keys.count("quorum")) read_quorum(keys["quorum"]);
-  if (keys.count("market")) read_market(keys["market"]);
-  if (!problems_.empty()) return {std::nullopt, problems_};
-  return {task_, {}};
-}
-
-void Reader::read_version(const YAML::Node& node) {
-  if (auto version = number(node, "tnode", 1, 1'000'000); version && *version > format_version)
-    problem(node.Mark(), "tnode: version " + std::to_string(*version) + " of this format is newer than this program knows (1); update tnode");
-}
-
-void Reader::read_env(const YAML::Node& node) {
-  if (!node.IsMap()) return problem(node.Mark(), "env: expected names with their values, like {OMP_NUM_THREADS: \"1\"}");
-  for (const auto& entry : node) {
-    const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "";
-    auto value = text(entry.second, "env " + key);
-    if (key.empty() || key.find('=') != std::string::npos) problem(entry.first.Mark(), "env: '" + key + "' is no name of a variable");
-    else if (value && !task_.spec.env.emplace(key, *value).second) problem(entry.first.Mark(), "env: '" + key + "' is there twice");
-  }
-}
-
-void Reader::read_runtime(const YAML::Node& node) {
-  auto runtime = text(node, "runtime");
-  if (!runtime || *runtime == "host") return;
-  auto magnet = parse_magnet(*runtime);
-  if (!magnet || magnet->v2_hash.is_zero()) return problem(node.Mark(), "runtime: expected `host`, or the magnet link (with its btmh hash) of a root file system");
-  task_.spec.runtime = format_magnet(Magnet{magnet->v2_hash, {}, "", {}});
-}
-
-void Reader::read_inputs(const YAML::Node& node) {
-  if (!node.IsSequence()) return problem(node.Mark(), "inputs: expected a list, like [./data, {from: ./scenes/glass, to: scene}]");
-  for (const auto& item : node) read_input(item);
-  std::set<std::string> names;
-  for (const auto& input : task_.inputs)
-    if (!names.insert(input.to).second) problem(node.Mark(), "inputs: two of them would be in/" + input.to + "; name one with {from: …, to: …}");
-  for (const auto& input : task_.spec.foreign_inputs)
-    if (!names.insert(input.to).second) problem(node.Mark(), "inputs: two of them would be in/" + input.to + "; name one with {from: …, to: …}");
-}
-
-void Reader::read_input(const YAML::Node& node) {
-  std::string from, to;
-  if (node.IsMap()) {
-    auto keys = entries(node, "an input", {"from", "to"});
-    if (!keys.count("from")) return problem(node.Mark(), "an input: `from` is missing: a path beside task.yaml, or a magnet link");
-    if (auto given = text(keys["from"], "from")) from = *given;
-    if (keys.count("to"))
-      if (auto given = text(keys["to"], "to")) to = *given;
-  } else if (auto given = text(node, "an input")) {
-    from = *given;
-  }
-  if (from.empty()) return;
-  if (from.starts_with("magnet:")) add_foreign_input(node, from, to);
-  else add_local_input(node, from, to);
-}
-
-void Reader::add_foreign_input(const YAML::Node& node, const std::string& link, std::string to) {
-  auto magnet = parse_magnet(link);
-  if (!magnet) return problem(node.Mark(), "an input: " + magnet.error().message);
-  if (magnet->v2_hash.is_zero()) return problem(node.Mark(), "an input: the magnet link needs the v2 hash (xt=urn:btmh:…); a v1 hash alone can be forged");
-  if (to.empty()) return problem(node.Mark(), "an input from a magnet link needs a name: {from: \"magnet:…\", to: data}");
-  if (auto good = check_path_part(to); !good) return problem(node.Mark(), "an input: " + good.error().message);
-  task_.spec.foreign_inputs.push_back({to, magnet->v2_hash});
-}
-
-void Reader::add_local_input(const YAML::Node& node, const std::string& from, std::string to) {
-  fs::path path = (folder_ / from).lexically_normal();
-  if (path.filename().empty()) path = path.parent_path();
-  std::error_code ec;
-  auto status = fs::symlink_status(path, ec);
-  if (status.type() == fs::file_type::not_found) return problem(node.Mark(), "inputs: there is no file or folder '" + from + "' beside this file");
-  if (status.type() != fs::file_type::regular && status.type() != fs::file_type::directory)
-    return problem(node.Mark(), "inputs: '" + from + "' is neither file nor folder" + (status.type() == fs::file_type::symlink ? " but a symbolic link; name what it points to" : ""));
-  if (to.empty()) to = path.filename().string();
-  for (const auto& part : split_path(to))
-    if (auto good = check_path_part(part); !good) return problem(node.Mark(), "inputs: " + good.error().message);
-  task_.inputs.push_back({path.string(), to});
-}
-
-void Reader::read_array(const YAML::Node& node) {
-  auto keys = entries(node, "array", {"range", "values", "lines", "batch"});
-  if (!node.IsMap()) return;
-  const auto sources = keys.count("range") + keys.count("values") + keys.count("lines");
-  if (sources != 1) problem(node.Mark(), "array: expected one of range: 0-59, values: [a, b, c] or lines: in/list.txt");
-  if (keys.count("range")) read_range(keys["range"]);
-  if (keys.count("values")) {
-    task_.spec.array.values = texts(keys["values"], "values", "[red, green, blue]");
-    if (keys["values"].IsSequence() && task_.spec.array.values.empty()) problem(keys["values"].Mark(), "values: expected at least one");
-  }
-  if (keys.count("lines")) lines_ = keys["lines"];
-  if (keys.count("batch"))
-    if (auto batch = number(keys["batch"], "batch", 1, max_indices)) task_.spec.array.batch = *batch;
-}
-
-void Reader::read_range(const YAML::Node& node) {
-  auto range = text(node, "range");
-  if (!range) return;
-  auto dash = range->find('-');
-  const std::string first = range->substr(0, dash), last = dash == std::string::npos ? first : range->substr(dash + 1);
-  auto is_index = [](const std::string& digits) { return !digits.empty() && digits.size() <= 15 && digits.find_first_not_of("0123456789") == std::string::npos; };
-  if (!is_index(first) || !is_index(last)) return problem(node.Mark(), "range: expected FIRST-LAST, like 0-59, not '" + *range + "'");
-  task_.spec.array.first = std::stoll(first);
-  task_.spec.array.last = std::stoll(last);
-  if (task_.spec.array.last < task_.spec.array.first) return problem(node.Mark(), "range: it ends before it begins");
-  if (task_.spec.array.last - task_.spec.array.first >= max_indices) problem(node.Mark(), "range: at most " + std::to_string(max_indices) + " indices");
-}
-
-void Reader::read_lines(const YAML::Node& node) {
-  auto path = text(node, "lines");
-  if (!path) return;
-  if (!path->starts_with("in/")) return problem(node.Mark(), "lines: expected a file of the task's inputs, like in/list.txt");
-  // The file as it is here: in/NAME is one of the inputs, or lies below one.
-  for (const auto& input : task_.inputs) {
-    const std::string root = "in/" + input.to;
-    if (*path != root && !path->starts_with(root + "/")) continue;
-    std::ifstream file(input.from + path->substr(root.size()));
-    if (!file) break;
-    for (std::string line; std::getline(file, line);)
-      if (!line.empty()) task_.spec.array.values.push_back(line);
-    if (task_.spec.array.values.empty()) problem(node.Mark(), "lines: " + *path + " has no line");
-    return;
-  }
-  problem(node.Mark(), "lines: there is no " + *path + " among the inputs");
-}
-
-void Reader::read_resources(const YAML::Node& node) {
-  auto keys = entries(node, "resources", {"cpus", "memory", "disk"});
-  if (keys.count("cpus"))
-    if (auto cpus = number(keys["cpus"], "cpus", 1, 1024)) task_.spec.resources.cpus = *cpus;
-  if (keys.count("memory")) quantity<std::int64_t>(keys["memory"], "memory", parse_size, 1 << 20, task_.spec.resources.memory_bytes);
-  if (keys.count("disk")) quantity<std::int64_t>(keys["disk"], "disk", parse_size, 1, task_.spec.resources.disk_bytes);
-}
-
-void Reader::read_timeouts(const YAML::Node& node) {
-  auto keys = entries(node, "timeouts", {"queue", "run", "total"});
-  if (keys.count("queue")) quantity<TimeMs>(keys["queue"], "queue", parse_duration, 1, task_.terms.queue_ms);
-  if (keys.count("run")) quantity<TimeMs>(keys["run"], "run", parse_duration, 1, task_.terms.run_ms);
-  if (keys.count("total")) quantity<TimeMs>(keys["total"], "total", parse_duration, 1, task_.terms.total_ms);
-}
-
-void Reader::read_quorum(const YAML::Node& node) {
-  constexpr std::int64_t most = 64;
-  auto keys = entries(node, "quorum", {"agree", "max"});
-  if (keys.count("agree"))
-    if (auto agree = number(keys["agree"], "agree", 1, most)) {
-      task_.terms.agree = *agree;
-      task_.terms.max_replicas = std::max(task_.terms.max_replicas, *agree);
+  void runtime(const TreeNode* node) {
+    const char* what = "'host' or the magnet link of a root file system";
+    std::string given;
+    if (!node || !text(*node, what, given) || given == "host") return;
+    if (!given.starts_with("magnet:")) {
+      const auto near = nearest_word(given, {"host"});
+      return complain(*node, "expected " + std::string(what) + ", not " + quoted_name(given) + (near.empty() ? "" : "; did you mean 'host'?"));
     }
-  if (keys.count("max"))
-    if (auto replicas = number(keys["max"], "max", task_.terms.agree, most)) task_.terms.max_replicas = *replicas;
+    if (auto link = magnet(*node); link) {
+      task_.spec.runtime = format_magnet(Magnet{link->v2_hash, {}, "", {}});
+      task_.runtime_magnet = std::move(link);
+    }
+  }
+
+  std::optional<Magnet> magnet(const TreeNode& node) {
+    auto link = parse_magnet(node.text);
+    if (!link) {
+      complain(node, link.error().message);
+    } else if (link->v2_hash.is_zero()) {
+      complain(node, "this magnet link has no v2 hash (xt=urn:btmh:1220…); the 20 bytes of a v1 hash do not name content safely");
+    } else {
+      return std::move(*link);
+    }
+    return std::nullopt;
+  }
+
+  void inputs(const TreeNode* node) {
+    if (!node) return;
+    if (node->kind != Kind::list) return expected(*node, "a list of files, folders and magnet links");
+    if (node->items.size() > max_inputs) return complain(*node, "more than " + std::to_string(max_inputs) + " inputs; put files into folders and list those");
+    for (const auto& item : node->items) input(item);
+  }
+
+  void input(const TreeNode& item) {
+    const TreeNode *from = &item, *to = nullptr;
+    const char* what = "a path beside task.yaml, or {from: PATH or MAGNET, to: NAME}";
+    if (item.kind == Kind::map) {
+      map(item, what, input_keys);
+      from = item.find("from");
+      to = item.find("to");
+      if (!from) return complain(item, "the key 'from' is missing: " + std::string(what));
+    }
+    std::string source, target;
+    if (!text(*from, what, source)) return;
+    if (source.empty()) return complain(*from, "the path is empty");
+    if (to && !text(*to, "a name below in/", target)) return;
+    if (source.starts_with("magnet:")) {
+      auto link = magnet(*from);
+      if (!to) return complain(item, "an input by magnet link needs 'to', its name below in/: {from: \"magnet:…\", to: data}");
+      if (!link || !take_target(*to, target)) return;
+      if (task_.linked_inputs.size() == max_foreign_inputs) return complain(item, "more than " + std::to_string(max_foreign_inputs) + " inputs by magnet link");
+      task_.spec.foreign_inputs.push_back({target, link->v2_hash});
+      task_.linked_inputs.push_back({target, std::move(*link)});
+      return;
+    }
+    std::error_code ec;
+    fs::path path = (fs::path(folder_) / source).lexically_normal();
+    if (!path.has_filename()) path = path.parent_path();  // "./scenes/" is "./scenes"
+    const auto status = fs::symlink_status(path, ec);
+    if (status.type() == fs::file_type::symlink) return complain(*from, quoted_name(source) + " is a symbolic link, and links are not followed; name what it points to");
+    if (status.type() == fs::file_type::not_found) return complain(*from, "there is no file or folder " + quoted_name(source) + " (looked for " + path.string() + ")" + nearest_file(path, source));
+    if (ec) return complain(*from, "cannot look at " + path.string() + ": " + ec.message());
+    if (status.type() != fs::file_type::regular && status.type() != fs::file_type::directory) return complain(*from, quoted_name(source) + " is neither a file nor a folder");
+    if (status.type() == fs::file_type::directory) {
+      // Walked now, so that a link or a bad name in it is reported with the other mistakes and not while packing.
+      auto found = list_folder(path.string());
+      if (!found) return complain(*from, found.error().message);
+      if (found->empty()) return complain(*from, "the folder " + quoted_name(source) + " holds no files, and a torrent carries files only");
+    }
+    if (!to) target = path.filename().string();
+    if (take_target(to ? *to : *from, target)) task_.inputs.push_back({path.string(), target});
+  }
+
+  /// Checks a name below in/ against the rules and the inputs before it.
+  bool take_target(const TreeNode& at, std::string& target) {
+    if (target.starts_with("in/")) target.erase(0, 3);
+    targets_.push_back("in/" + target);
+    auto good = check_bundle_paths(targets_);
+    if (good) return true;
+    targets_.pop_back();
+    complain(at, good.error().message + "; give the input another name by {from: …, to: NAME}");
+    return false;
+  }
+
+  static std::string nearest_file(const fs::path& path, const std::string& source) {
+    constexpr std::size_t looked_at = 1000;
+    std::error_code ec;
+    Words names;
+    for (fs::directory_iterator entry(path.parent_path(), ec), end; !ec && entry != end && names.size() < looked_at; entry.increment(ec)) names.push_back(entry->path().filename().string());
+    std::sort(names.begin(), names.end());
+    const auto near = nearest_word(path.filename().string(), names);
+    if (near.empty()) return "";
+    const auto slash = source.find_last_of('/', source.size() - 2);
+    return "; did you mean '" + (slash == std::string::npos ? "" : source.substr(0, slash + 1)) + near + "'?";
+  }
+
+  void outputs(const TreeNode* node) {
+    if (!node) return;
+    const char* what = "a list of patterns below out/, such as [\"out/**\"]";
+    if (node->kind != Kind::list) return expected(*node, what);
+    if (node->items.empty()) return complain(*node, "outputs is empty; expected " + std::string(what));
+    task_.spec.outputs.clear();
+    for (const auto& item : node->items) {
+      TaskSpec alone;
+      alone.command = {"true"};
+      alone.outputs.resize(1);
+      if (!text(item, "a pattern below out/", alone.outputs[0])) continue;
+      if (auto good = check_task(alone); !good) complain(item, core_words(good.error()));
+      task_.spec.outputs.push_back(alone.outputs[0]);
+    }
+    if (node->items.size() > max_outputs) complain(*node, "more than " + std::to_string(max_outputs) + " patterns");
+  }
+
+  void array(const TreeNode* node) {
+    if (node && map(*node, "a map with one of range, values and lines", array_keys)) {
+      const TreeNode *range = node->find("range"), *values = node->find("values"), *lines = node->find("lines");
+      if ((range != nullptr) + (values != nullptr) + (lines != nullptr) != 1) complain(*node, "an array has exactly one of 'range', 'values' and 'lines'");
+      if (range) this->range(*range);
+      if (values) this->values(*values);
+      if (lines) this->lines(*lines);
+      integer(node->find("batch"), "how many consecutive indices make a unit", 1, max_indices, task_.spec.array.batch);
+      has_values_ = values || lines;
+    }
+    if (has_values_) return;
+    for (const TreeNode* user : placeholders_)
+      if (user->text.find("{value}") != std::string::npos) complain(*user, "uses {value}, but the task has no array.values or array.lines");
+  }
+
+  void range(const TreeNode& node) {
+    const char* what = "FIRST-LAST, such as 0-59";
+    constexpr std::int64_t largest = std::int64_t{1} << 53;  // what a manifest can carry
+    auto& array = task_.spec.array;
+    const auto dash = node.text.find('-');
+    if (node.kind != Kind::scalar || dash == std::string::npos || !whole_number(node.text.substr(0, dash), array.first) || !whole_number(node.text.substr(dash + 1), array.last)) return expected(node, what);
+    if (array.last < array.first) return complain(node, "the range ends before it begins");
+    if (array.last > largest) return complain(node, "indices go up to " + std::to_string(largest));
+    if (array.last - array.first >= max_indices) complain(node, "more than " + std::to_string(max_indices) + " indices");
+  }
+
+  void values(const TreeNode& node) {
+    if (node.kind != Kind::list || node.items.empty()) return expected(node, "a list of at least one value");
+    for (const auto& item : node.items) {
+      std::string value;
+      if (text(item, "a text", value)) task_.spec.array.values.push_back(std::move(value));
+    }
+  }
+
+  void lines(const TreeNode& node) {
+    std::string inside;
+    if (!text(node, "a file below in/, such as in/list.txt", inside)) return;
+    if (!inside.starts_with("in/")) return complain(node, "the file of lines is named as the task sees it, below in/: 'in/" + fs::path(inside).filename().string() + "', with the file among the inputs");
+    std::string path;
+    for (const auto& input : task_.inputs) {
+      if (inside == "in/" + input.to) path = input.from;
+      else if (inside.starts_with("in/" + input.to + "/")) path = input.from + inside.substr(3 + input.to.size());
+    }
+    if (path.empty()) return complain(node, quoted_name(inside) + " is in none of the local inputs; add the file to 'inputs'");
+    std::error_code ec;
+    if (!fs::is_regular_file(fs::symlink_status(path, ec))) return complain(node, quoted_name(inside) + " is no regular file (looked at " + path + ")");
+    std::ifstream file(path, std::ios::binary);
+    std::string line;
+    std::size_t bytes = 0;
+    while (std::getline(file, line)) {
+      if (line.ends_with('\r')) line.pop_back();
+      if (line.empty()) continue;
+      bytes += line.size();
+      if (bytes > max_manifest_bytes) return complain(node, quoted_name(inside) + " has more than " + format_size(max_manifest_bytes) + " of lines; use array.range and let the command pick its line");
+      if (line.find('\0') != std::string::npos) return complain(node, quoted_name(inside) + " has a zero byte: it is no text");
+      task_.spec.array.values.push_back(line);
+    }
+    if (file.bad() || !file.eof()) return complain(node, "cannot read " + path);
+    if (task_.spec.array.values.empty()) complain(node, quoted_name(inside) + " has no lines");
+  }
+
+  void resources(const TreeNode* node) {
+    if (!node || !map(*node, "a map, such as {cpus: 1, memory: 512MiB, disk: 256MiB}", resource_keys)) return;
+    auto& wanted = task_.spec.resources;
+    integer(node->find("cpus"), "a number of processor cores", 1, 1024, wanted.cpus);
+    size(node->find("memory"), 1 << 20, wanted.memory_bytes);
+    size(node->find("disk"), 0, wanted.disk_bytes);
+  }
+
+  void timeouts(const TreeNode* node) {
+    if (!node || !map(*node, "a map, such as {queue: 10m, run: 5m, total: 2h}", timeout_keys)) return;
+    duration(node->find("queue"), task_.terms.queue_ms);
+    duration(node->find("run"), task_.terms.run_ms);
+    duration(node->find("total"), task_.terms.total_ms);
+    const TreeNode *run = node->find("run"), *total = node->find("total");
+    if (task_.terms.total_ms < task_.terms.run_ms) complain(total ? *total : *run, "timeouts.total (" + format_duration(task_.terms.total_ms) + ") is shorter than timeouts.run (" + format_duration(task_.terms.run_ms) + ")");
+  }
+
+  void quorum(const TreeNode* node) {
+    if (!node || !map(*node, "a map, such as {agree: 2, max: 5}", quorum_keys)) return;
+    integer(node->find("agree"), "how many farmers must agree", 1, max_agree, task_.terms.agree);
+    task_.terms.max_replicas = std::max(task_.terms.max_replicas, task_.terms.agree);
+    integer(node->find("max"), "at how many replicas to give up, at least quorum.agree", task_.terms.agree, max_agree, task_.terms.max_replicas);
+  }
+
+  void market(const TreeNode* node) {
+    if (!node || !map(*node, "a map, such as {max_price: 2.5}", market_keys)) return;
+    const TreeNode* price = node->find("max_price");
+    if (!price) return;
+    const char* what = "an amount of credits per unit, such as 2.5, with at most six decimals";
+    if (price->kind != Kind::scalar) return expected(*price, what);
+    auto amount = parse_credits(price->text);
+    if (!amount || *amount < 0) return expected(*price, what);
+    task_.terms.max_price_micro = *amount;
+  }
+
+  /// What no single key shows: the manifest as a whole, by the same rules that a farmer checks it by.
+  void whole(const TreeNode& root) {
+    const Bytes manifest = encode_manifest(task_.spec);
+    auto good = decode_manifest(manifest);
+    if (good) return;
+    const std::string words = core_words(good.error());
+    const TreeNode *array = root.find("array"), *command = root.find("command");
+    const bool by_array = array && (manifest.size() > max_manifest_bytes || words.find("indices") != std::string::npos || words.find("units") != std::string::npos);
+    complain(by_array ? *array : *command, words);
+  }
+
+  std::string folder_;
+  std::vector<TaskFileProblem>& problems_;
+  TaskFile task_;
+  std::vector<std::string> targets_;             // "in/…" of every input so far
+  std::vector<const TreeNode*> placeholders_;    // texts in which {index} and {value} are replaced
+  bool has_values_ = false;
+};
+
+/// Problems in the order of the file, not endlessly many; no task beside them.
+void settle(TaskFileResult& result, const std::string& shown_name) {
+  auto& problems = result.problems;
+  if (problems.empty()) return;
+  result.task.reset();
+  std::stable_sort(problems.begin(), problems.end(), [](const TaskFileProblem& a, const TaskFileProblem& b) { return std::pair(a.line, a.column) < std::pair(b.line, b.column); });
+  if (problems.size() <= max_problems) return;
+  const auto left_out = problems.size() - max_problems;
+  problems.resize(max_problems);
+  problems.push_back({shown_name, 0, 0, "and " + std::to_string(left_out) + " more problems"});
 }
 
-void Reader::read_market(const YAML::Node& node) {
-  auto keys = entries(node, "market", {"max_price"});
-  if (!keys.count("max_price")) return;
-  auto written = text(keys["max_price"], "max_price");
-  if (!written) return;
-  auto price = parse_credits(*written);
-  if (!price || *price < 0 || *price > 1'000'000'000 * credit_micro) problem(keys["max_price"].Mark(), "max_price: expected credits a unit, like 2.5");
-  else task_.terms.max_price_micro = *price;
-}
+TaskFileResult only_problem(const std::string& file, std::string text) { return {std::nullopt, {{file, 0, 0, std::move(text)}}}; }
 
 }  // namespace
 
-std::string TaskFileProblem::shown() const {
-  return file + (line > 0 ? ":" + std::to_string(line) + ":" + std::to_string(column) : "") + ": " + text;
+TaskFileResult read_task_file(const std::string& path, const std::vector<std::string>& settings) {
+  std::error_code ec;
+  const auto status = fs::status(path, ec);
+  if (status.type() == fs::file_type::not_found) return only_problem(path, "there is no such file");
+  if (status.type() == fs::file_type::directory) return only_problem(path, "is a folder; name the task.yaml in it");
+  if (status.type() != fs::file_type::regular) return only_problem(path, "is no regular file");
+  std::ifstream file(path, std::ios::binary);
+  std::string text(max_tree_text_bytes + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (!file.is_open() || file.bad()) return only_problem(path, "cannot be read; check its permissions");
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  const fs::path absolute = fs::absolute(path, ec).lexically_normal();
+  return read_task_text(text, path, absolute.parent_path().string(), settings);
 }
 
-TaskFileResult read_task_file(const std::string& path, const std::vector<std::string>& settings) { return Reader(path).read(settings); }
-TaskFileResult read_terms(const std::string& name, const std::vector<std::string>& settings) { return Reader("--set").read_only_terms(name, settings); }
+TaskFileResult read_task_text(std::string_view text, const std::string& shown_name, const std::string& folder, const std::vector<std::string>& settings) {
+  TaskFileResult result;
+  auto& problems = result.problems;
+  TreeNode root = read_yaml_tree(text, shown_name, problems);
+  // A tree that is not whole would only bring complaints about what is missing from it.
+  if (root.kind == Kind::null && problems.empty()) problems.push_back({shown_name, 0, 0, "is empty; a task needs at least 'tnode: 1' and 'command: […]'"});
+  if (root.kind != Kind::null) {
+    for (const auto& assignment : settings) set_in_tree(root, assignment, problems);
+    result.task = Reader(folder, problems).read(root);
+  }
+  settle(result, shown_name);
+  return result;
+}
+
+TaskFileResult read_terms(const std::string& name, const std::vector<std::string>& settings) {
+  TaskFileResult result;
+  TreeNode root;
+  root.kind = Kind::map;
+  root.file = "--set";
+  for (const auto& assignment : settings) set_in_tree(root, assignment, result.problems);
+  result.task = Reader("", result.problems).read_terms(root);
+  if (!root.find("name")) result.task->terms.name = name;
+  settle(result, "--set");
+  return result;
+}
 
 }  // namespace tnode
