@@ -1,10 +1,10 @@
 #include "cli/farmer_role.h"
 
+#include <algorithm>
 #include <filesystem>
-#include <fstream>
 
 #include "cli/node.h"
-#include "cli/results.h"
+#include "cli/pack.h"
 
 namespace tnode {
 namespace fs = std::filesystem;
@@ -133,13 +133,10 @@ void FarmerRole::get_task(const TaskId& task, const std::array<std::uint8_t, 20>
 }
 
 void FarmerRole::open_task(const TaskId& task, const Torrent& torrent, std::function<void(const std::string&)> end) {
-  const std::string dir = node_.home().task_dir(task) + "/" + torrent.name;
-  std::ifstream file(dir + "/manifest", std::ios::binary);
-  Bytes bytes{std::istreambuf_iterator<char>(file), {}};
-  auto spec = decode_manifest(bytes);
-  if (!spec) return end("it is no task: " + spec.error().message);
-  if (torrent.name != "tnode-" + to_hex(sha256(bytes).view().substr(0, 8))) return end("it is no task: its name does not belong to its manifest");
-  get_foreign_inputs(task, Task{std::move(*spec), dir, {}}, std::move(end));
+  StoredBundle bundle{torrent, node_.home().task_dir(task)};
+  auto spec = read_manifest(bundle);
+  if (!spec) return end(spec.error().message);
+  get_foreign_inputs(task, Task{std::move(*spec), bundle.dir(), {}}, std::move(end));
 }
 
 void FarmerRole::get_foreign_inputs(const TaskId& task, Task opened, std::function<void(const std::string&)> end) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/farmer.h"
+#include "core/torrent.h"
 #include "executor/executor.h"
 
 namespace tnode {

@@ -54,6 +54,7 @@ class Node {
   const Home& home() const { return options_.home; }
   const KeyPair& key() const { return *key_; }
   Swarm& swarm() { return *swarm_; }
+  const Swarm& swarm() const { return *swarm_; }
   Executor* executor() { return executor_.get(); }
   /// Reads need no transaction; writes go through writing(), which opens the drain's one transaction.
   const Store& store() const { return *store_; }

@@ -481,6 +481,10 @@ TimeMs Farmer::next_deadline(TimeMs now) const {
   return std::max(next, now + 1);
 }
 
+std::size_t Farmer::open_offers() const {
+  return static_cast<std::size_t>(std::count_if(offers_.begin(), offers_.end(), [](const auto& entry) { return !entry.second.over && entry.second.declined.empty(); }));
+}
+
 std::string Farmer::why_idle() const {
   if (!leases_.empty()) return "working";
   if (up_.empty()) return "no other tnode node met yet (looking on the DHT, locally and at --peer addresses)";

@@ -81,6 +81,8 @@ class Farmer {
   /// One line on what it waits for.
   std::string why_idle() const;
   std::size_t offers_known() const { return offers_.size(); }
+  /// Offers that this farmer could still be awarded units of.
+  std::size_t open_offers() const;
   std::size_t running() const { return running_.size(); }
 
  private:

@@ -35,7 +35,7 @@ Result<void> Database::run(const char* sql) const {
 }
 
 Error Database::problem(const std::string& what) const {
-  const int code = handle_ ? sqlite3_errcode(handle_) : SQLITE_NOMEM;
+  const int code = (handle_ ? sqlite3_errcode(handle_) : SQLITE_NOMEM) & 0xff;  // the family of an extended code
   const std::string text = handle_ ? sqlite3_errmsg(handle_) : "out of memory";
   if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT)
     return fail(Code::invalid, "the store " + path_ + " is damaged (" + text + "); restore it from a backup, or move it away to begin anew");
@@ -43,13 +43,10 @@ Error Database::problem(const std::string& what) const {
   return fail(code == SQLITE_BUSY || code == SQLITE_LOCKED ? Code::unavailable : Code::io, "the store " + path_ + " (" + what + "): " + text);
 }
 
-std::int64_t Database::pragma(const char* name) const {
-  sqlite3_stmt* statement = nullptr;
-  std::int64_t value = -1;
-  if (sqlite3_prepare_v2(handle_, ("PRAGMA " + std::string(name)).c_str(), -1, &statement, nullptr) == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW)
-    value = sqlite3_column_int64(statement, 0);
-  sqlite3_finalize(statement);
-  return value;
+Result<std::int64_t> Database::number(const char* sql) const {
+  auto statement = prepare(sql);
+  if (!statement.row()) return problem(sql);
+  return statement.number_at(0);
 }
 
 }  // namespace tnode

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "core/types.h"
 
@@ -46,7 +47,8 @@ class Database {
   Result<void> run(const char* sql) const;
   /// The last failure as a sentence: `what` was tried.
   Error problem(const std::string& what) const;
-  std::int64_t pragma(const char* name) const;
+  /// The number in the first row's first column.
+  Result<std::int64_t> number(const char* sql) const;
 
  private:
   Database() = default;

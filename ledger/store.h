@@ -23,19 +23,21 @@ struct Balance {
 
 class Store {
  public:
-  /// Opens or makes <home>/tnode.db, checks its version (`newer`), replays the own chain and compares every balance (`invalid`).
-  /// Read-only opens work beside a running node and write nothing.
+  /// Opens or makes the file, checks its version (`newer`), replays the own chain and compares every row (`invalid`, naming the block).
+  /// One writer at a time (`unavailable` names the other's process). A read-only store works beside it, shows the moment of its opening
+  /// and writes nothing; begin() is not for it.
   struct Options { std::string path; NodeKey key; const KeyPair* signer = nullptr; bool read_only = false; Micro line_micro = 1000 * credit_micro; };
   static Result<std::unique_ptr<Store>> open(const Options& options, TimeMs now);
   ~Store();
 
-  /// One transaction around any number of calls below. `io` when the disk refuses; then nothing of it happened.
+  /// One transaction around any number of writing calls below. `io` when the disk refuses: from then on every call of the transaction
+  /// fails, commit() too, and nothing of it happened.
   Result<void> begin();
   Result<void> commit();
   void rollback();
 
   // Blocks of this node. Each is checked by the chain's rules before it is signed.
-  /// Puts `amount` aside. The same ref again returns the block that is there. `credit` when the line does not allow it.
+  /// Puts `amount` aside. The same ref again returns the block that is there (`exists` when that has another payee or amount). `credit` when the line does not allow it.
   Result<Block> hold(const NodeKey& payee, const Hash& ref, const Hash& evidence, Micro amount, TimeMs expiry_ms, TimeMs now);
   /// Ends the hold of `ref` and pays `amount` ≤ held; the rest is free again. Idempotent by ref.
   Result<Block> debit(const Hash& ref, const Hash& evidence, Micro amount, TimeMs now);
@@ -44,12 +46,17 @@ class Store {
   /// Payee's half of a DEBIT made out to this key; stores the DEBIT too. Idempotent by the debit's id.
   Result<Block> credit(const Block& debit_block, TimeMs now);
 
-  /// Keeps a verified foreign block (a HOLD or DEBIT naming us, a CREDIT on our DEBIT).
-  /// `invalid` when it contradicts one we have (same key and seq, other id): both are kept as proof.
+  /// Keeps a foreign block that concerns us: a HOLD, RELEASE or DEBIT naming us, a CREDIT on our DEBIT. Idempotent; checks the signature.
+  /// `invalid` when it is none of these or contradicts one that is here (one place of a chain or one award used twice, a chain that does
+  /// not add up): both are kept as proof, and HOLDs of that key are `refused` from then on.
   Result<void> keep_foreign(const Block& block);
+  /// Proofs of fraud: two blocks of one key that cannot both be honest, and the rule that says so.
+  struct Fraud { std::string rule; Block first, second; };
+  std::vector<Fraud> frauds() const;
   std::optional<Block> find_block(const BlockId& id) const;
-  /// What `key` owes us and has not paid by any credit of ours in the other direction: sum of CREDITs we wrote on its DEBITs.
-  Micro credited_from(const NodeKey& key) const;
+  /// What our own records prove of another key.
+  struct Known { std::int64_t blocks = 0; Micro paid_to_us_micro = 0, received_from_us_micro = 0; bool forked = false; };
+  Known known_of(const NodeKey& key) const;
 
   Balance balance() const;
   /// Own blocks, oldest first, from seq `from`, at most `limit`.
@@ -59,10 +66,12 @@ class Store {
   Result<void> put(std::string_view bucket, std::string_view key, std::string_view value);
   Result<void> erase(std::string_view bucket, std::string_view key);
   std::optional<Bytes> get(std::string_view bucket, std::string_view key) const;
+  /// In the order of the keys. `each` does not use the store.
   void scan(std::string_view bucket, const std::function<void(std::string_view key, std::string_view value)>& each) const;
 
  private:
   struct Impl;
+  Result<Block> end_hold(BlockType type, const Hash& ref, const Hash& evidence, Micro amount, TimeMs now);
   explicit Store(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
