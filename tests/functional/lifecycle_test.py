@@ -140,10 +140,10 @@ def a_failing_task_is_paid_and_explains_itself(program):
         assert "the reason" in seed.log() and "status 9" in seed.log()
 
 
-def long_task(net, seconds):
+def long_task(net, pause):
     return net.task("t", f"""tnode: 1
 name: long
-command: [sh, -c, "sleep {seconds}; echo {{index}} > out/{{index}}"]
+command: [python3, -c, "import time; time.sleep({pause}); open('out/{{index}}', 'w').write('{{index}}\\n')"]
 array: {{range: 0-11}}
 timeouts: {{queue: 60s}}
 """)
