@@ -203,7 +203,8 @@ void FarmerRole::on_report(const ExecutionReport& report) {
     fs::remove_all(job.dir, ec);
     return answer(UnitRan{report.job, false, report.problem, {}, {}, {}, {}});
   }
-  node_.work([this, home = node_.home(), job, report, answer]() -> std::function<void()> {
+  node_.work([this, home = node_.home(), job, report = ExecutionReport(report), answer, tamper = options_.tamper]() mutable -> std::function<void()> {
+    if (tamper) tamper(job.dir, report);
     auto packed = pack_unit_result(home, job.dir, job.task, job.unit, report);
     UnitRan ran;
     ran.job = report.job;

@@ -49,6 +49,8 @@ Result<PackedTask> open_torrent(const Home& home, const std::string& path, const
   return PackedTask{*bundle, *spec, terms};
 }
 
+constexpr UnitNumber few_units = 64;  // with more of them only what is out of the ordinary gets a line each
+
 /// The state of one `seed`: what is shown, and how it ended.
 class SeedCommand {
  public:
@@ -65,6 +67,7 @@ class SeedCommand {
   void show(const Note& note);
   void show_end(const TaskRecord& record, Ending ending, const Requester& requester);
   Json summary(const TaskRecord& record, const std::map<NodeKey, Micro>& paid) const;
+  std::string files_text(const TaskRecord& record) const;
   std::string result_text(const TaskRecord& record, const std::map<NodeKey, Micro>& paid) const;
   std::string task_magnet() const { return magnet_of(task_.bundle.torrent.v2_hash, task_.bundle.torrent.v1_hash, task_.terms.name, endpoint_); }
   std::string result_magnet(const TaskRecord& record) const {
@@ -231,7 +234,7 @@ void SeedCommand::show(const Note& note) {
   output_.event(note);
   const std::string who = field(note, "farmer").substr(0, 12);
   const auto units = task_.spec.array.batch > 0 ? unit_count(task_.spec) : 1;
-  const bool few = units <= 12 || output_.verbose();
+  const bool few = units <= few_units || output_.verbose();
   if (note.what == "bid") output_.line("bid      " + who + "  " + format_credits(std::atoll(field(note, "price_micro").c_str())) + " credits a unit, " + field(note, "slots") + " slots, " + field(note, "platform"));
   else if (note.what == "refused") output_.line("refused  " + who + "  " + field(note, "reason") + " " + field(note, "detail"));
   else if (note.what == "lost") output_.line("lost     " + who + "  units " + field(note, "units") + ": " + field(note, "reason"));
@@ -273,10 +276,21 @@ Json SeedCommand::summary(const TaskRecord& record, const std::map<NodeKey, Micr
   return json;
 }
 
+/// Where the outputs are; each of them by name when they are few.
+std::string SeedCommand::files_text(const TaskRecord& record) const {
+  constexpr std::size_t few_files = 24;
+  std::string text = "files     " + record.out + "\n";
+  auto bundle = find_bundle(home_->result_dir(record.result));
+  if (!bundle || bundle->torrent.files.size() > few_files + 1) return text;
+  for (const auto& file : bundle->torrent.files)
+    if (file.path.starts_with("out/")) text += "          " + record.out + file.path.substr(3) + "  " + format_size(file.size) + "\n";
+  return text;
+}
+
 std::string SeedCommand::result_text(const TaskRecord& record, const std::map<NodeKey, Micro>& paid) const {
   std::string text;
   if (!record.result.is_zero()) {
-    text += "result    " + to_hex(record.result) + "  " + format_size(record.result_bytes) + "\nmagnet    " + result_magnet(record) + "\nfiles     " + record.out + "\n";
+    text += "result    " + to_hex(record.result) + "  " + format_size(record.result_bytes) + "\nmagnet    " + result_magnet(record) + "\n" + files_text(record);
   }
   text += "units     " + std::to_string(record.accepted) + " of " + std::to_string(record.offer.units) + " good";
   if (record.failed > 0) text += ", " + std::to_string(record.failed) + " failed";
