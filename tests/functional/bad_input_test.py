@@ -347,7 +347,7 @@ def farmer_on_a_full_disk_loses_nothing(program):
         disk.fill()
         # Whether it refuses the award, drops the lease or ends: the requester hears of it or meets its own limits, and pays nothing for nothing.
         second = world.task("second", GOOD.replace("echo good", "echo second"))
-        status, answer, requester = world.seed("second", second, one + ["--set", "timeouts.queue=2s", "--set", "timeouts.total=6s"], home="requester", peers=[farmer.listen])
+        status, answer, requester = world.seed("second", second, one + ["--set", "timeouts.queue=1s", "--set", "timeouts.run=1s", "--set", "timeouts.total=3s"], home="requester", peers=[farmer.listen])
         assert status in (4, 5, 6), f"exit {status}: {requester.stderr()}"
         assert answer["paid_micro"] == 0, answer
         said = farmer.stderr() + "".join(str(event) for event in farmer.events())
@@ -384,7 +384,7 @@ def requester_on_a_full_disk_loses_nothing(program):
         assert os.path.getsize(world.path("room", "zeros")) == 4_000_000, done
         assert world.json_of(["ledger", "balance"], home="requester")["balance_micro"] == -100_000 and paid in (0, -100_000)
         # A home without room for the result.
-        done = world.run(arguments + [big, "--out", world.path("room2"), "--set", "timeouts.total=10s"] + more, home="disk/home", prefix=disk.prefix)
+        done = world.run(arguments + [big, "--out", world.path("room2"), "--set", "timeouts.run=5s", "--set", "timeouts.total=10s"] + more, home="disk/home", prefix=disk.prefix)
         assert done.returncode in (1, 5), done
         assert "full" in done.stderr or "No space left" in done.stderr, done.stderr
         expect(world.run(["ledger", "balance"], home="disk/home", prefix=disk.prefix), 0)
