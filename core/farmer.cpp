@@ -215,7 +215,7 @@ void Farmer::on(const TaskLost& event) {
   tasks_[event.task] = TaskState::unknown;
   std::vector<AwardId> lost;
   for (const auto& [id, lease] : leases_)
-    if (lease.offer.task == event.task) lost.push_back(id);
+    if (lease.offer.task == event.task && waits_for_task(lease)) lost.push_back(id);
   for (const AwardId& id : lost) {
     refuse(leases_.at(id).offer.requester, rename_id<Hash>(id), "task_unavailable", event.reason);
     drop_lease(id, event.reason);
@@ -224,9 +224,15 @@ void Farmer::on(const TaskLost& event) {
 
 // --- execution ---
 
+/// Units that were run need no task any more: after a restart their votes are still good.
+bool Farmer::waits_for_task(const Lease& lease) {
+  return std::any_of(lease.units.begin(), lease.units.end(), [](const auto& unit) { return unit.second.step == Step::waiting; });
+}
+
 void Farmer::start_units() {
   for (auto& [id, lease] : leases_) {
     if (static_cast<std::int64_t>(running_.size()) >= options_.slots) return;
+    if (!waits_for_task(lease)) continue;
     auto task = tasks_.find(lease.offer.task);
     if (task == tasks_.end() || task->second == TaskState::unknown) need_task(lease.offer);
     if (tasks_[lease.offer.task] != TaskState::ready) continue;

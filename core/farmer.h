@@ -135,6 +135,7 @@ class Farmer {
   std::string why_decline(const Offer& offer) const;
   void answer(KnownOffer& known, const OfferId& id);
   void need_task(const Offer& offer);
+  static bool waits_for_task(const Lease& lease);
   void start_units();
   void send_commits();
   void reveal(Lease& lease, const std::vector<UnitNumber>& units);
