@@ -13,6 +13,11 @@ std::string units_text(const std::vector<UnitNumber>& units) {
   return std::to_string(units.front()) + "…" + std::to_string(units.back()) + " (" + std::to_string(units.size()) + ")";
 }
 
+/// What is counted: how a run ended is part of the answer, or one voter could put a wrong ending beside the right files.
+ResultId ballot(const Vote& vote) {
+  return rename_id<ResultId>(domain_hash("ballot", Bytes(vote.result.view()) + std::string(outcome_word(vote.outcome.kind)) + " " + std::to_string(vote.outcome.exit_code)));
+}
+
 /// Key of a unit's record: offer id, then the unit's number in decimal.
 Bytes unit_key(const OfferId& offer, UnitNumber unit) { return Bytes(offer.view()) + std::to_string(unit); }
 
@@ -348,7 +353,7 @@ void Requester::decide_units() {
     Unit& unit = units_[number];
     if (unit.state != UnitState::open) continue;
     std::map<NodeKey, ResultId> votes;
-    for (const auto& [key, cast] : unit.votes) votes[key] = cast.vote.result;
+    for (const auto& [key, cast] : unit.votes) votes[key] = ballot(cast.vote);
     // While a committed replica has not shown its vote, nothing is decided without it: it could change the majority.
     if (!unit.active.empty()) continue;
     auto decision = decide_quorum(votes, offer_.agree, offer_.max_replicas);
@@ -370,21 +375,21 @@ void Requester::decide_units() {
       continue;
     }
     unit.state = UnitState::accepted;
-    unit.accepted.result = decision.result;
     Bytes certificate;
     std::string names;
     for (const auto& [key, cast] : unit.votes) {
-      bool agreed = cast.vote.result == decision.result;
+      bool agreed = ballot(cast.vote) == decision.result;
       count(key, agreed ? +[](Reputation& r) { ++r.agreed; ++r.in_a_row; } : +[](Reputation& r) { ++r.dissented; r.in_a_row = 0; });
       if (!agreed) continue;
       unit.accepted.farmers.push_back(key);
+      unit.accepted.result = cast.vote.result;
       unit.accepted.outcome = cast.vote.outcome;
       unit.accepted.v1_hash = cast.extra.v1_hash;
       if (unit.accepted.detail.empty()) unit.accepted.detail = cast.extra.detail;
       if (unit.accepted.stderr_tail.empty()) unit.accepted.stderr_tail = cast.extra.stderr_tail;
       names += (names.empty() ? "" : ",") + to_hex(key);
     }
-    note("accepted", {{"unit", std::to_string(number)}, {"result_id", to_hex(decision.result)}, {"votes", std::to_string(unit.votes.size())},
+    note("accepted", {{"unit", std::to_string(number)}, {"result_id", to_hex(unit.accepted.result)}, {"votes", std::to_string(unit.votes.size())},
                       {"outcome", std::string(outcome_word(unit.accepted.outcome.kind))}, {"exit_code", std::to_string(unit.accepted.outcome.exit_code)}, {"farmers", names}});
   }
 }
@@ -462,7 +467,7 @@ void Requester::settle_awards() {
       if (unit.state == UnitState::disputed) { verdict[number] = UnitVerdict::disputed; continue; }
       // Paid once the data is here: votes without data are worth nothing to the requester.
       if (!unit.fetched) { decided = false; break; }
-      bool same = vote->second.result == unit.accepted.result;
+      bool same = vote->second.result == unit.accepted.result && vote->second.outcome == unit.accepted.outcome;
       verdict[number] = same ? UnitVerdict::accepted : UnitVerdict::dissented;
       agreed += same;
     }
@@ -670,7 +675,10 @@ void Requester::restore_award(std::string_view value) {
     if (unit.state == UnitState::accepted) {
       // Decided before the crash, not paid yet: those who agreed are on record.
       const auto& agreed = unit.accepted.farmers;
-      if (std::find(agreed.begin(), agreed.end(), award->farmer) != agreed.end()) record.votes[u].result = unit.accepted.result;
+      if (std::find(agreed.begin(), agreed.end(), award->farmer) != agreed.end()) {
+        record.votes[u].result = unit.accepted.result;
+        record.votes[u].outcome = unit.accepted.outcome;
+      }
       continue;
     }
     unit.active[award->farmer] = award->award;
