@@ -2,6 +2,7 @@
 // It leases units to bidders, collects commits and reveals, decides by quorum, pays once per award, and ends.
 #pragma once
 #include <map>
+#include <optional>
 #include <set>
 #include <variant>
 #include <vector>
@@ -127,6 +128,8 @@ class Requester {
   void on_refuse(const NodeKey& from, const Refuse& refuse);
 
   void decide();                       // everything below, in order, once per step
+  static bool awaited(const AwardRecord& record);
+  bool at_work() const;
   void end_leases();
   void decide_units();
   void ask_for_reveals();
@@ -135,6 +138,7 @@ class Requester {
   void fetch_results();
   void finish_if_over();
   void finish(Ending ending, std::string reason);
+  void close();
 
   void lose_award(AwardRecord& record, const std::string& why);
   void make_award(const NodeKey& farmer, std::vector<UnitNumber> units);
@@ -162,7 +166,7 @@ class Requester {
   TimeMs stalled_since_ms_ = 0;        // 0: something moves
   TimeMs enough_bids_ms_ = 0;          // when `agree` bidders were first there
   bool first_lease_done_ = false;
-  TimeMs credit_short_until_ms_ = 0;
+  TimeMs credit_refused_ms_ = 0;       // when the last HOLD was refused
   std::string credit_problem_;
 
   std::map<NodeKey, Peer> peers_;
@@ -177,7 +181,8 @@ class Requester {
   Micro paid_micro_ = 0;
   std::map<NodeKey, Micro> paid_by_farmer_;
 
-  bool assembling_ = false, assembled_ = false, cancelled_ = false, finished_ = false;
+  bool assembling_ = false, assembled_ = false, finished_ = false;
+  std::optional<Finished> closing_;    // how it ends, once every award is settled
   ResultAssembled whole_;
   TimeMs linger_until_ms_ = 0;
   std::set<NodeKey> mirrors_;
@@ -188,10 +193,12 @@ class Requester {
 // Named waits.
 inline constexpr TimeMs bid_window_ms = 40;            ///< after enough bids are in, how long others may still join the first draw
 inline constexpr TimeMs accept_wait_ms = 10'000;       ///< an award that is not accepted by then is lost
+inline constexpr TimeMs reveal_wait_ms = 30'000;       ///< a farmer that is asked for its votes has at least this long to show them
 inline constexpr TimeMs absence_grace_ms = 8'000;      ///< a farmer whose channel is gone this long loses its leases
 inline constexpr TimeMs fetch_allowance_ms = 120'000;  ///< added to a lease for getting the task
 inline constexpr TimeMs lost_pause_ms = 5'000;         ///< a farmer that lost a lease gets no new one for this long
 inline constexpr TimeMs linger_ms = 3'000;             ///< after the end: wait for credits and for a mirror of the result
+inline constexpr TimeMs credit_retry_ms = 500;         ///< after a HOLD was refused: other awards may free what they held
 inline constexpr TimeMs refetch_ms = 1'000;
 inline constexpr int max_fetch_failures = 10;
 
