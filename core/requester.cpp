@@ -79,7 +79,7 @@ void Requester::on(const PeerCame& event) {
   Peer& peer = peers_[event.key];
   peer.up = true;
   peer.answered = false;
-  peer.paused_until_ms = 0;
+  if (peer.strikes == 0) peer.paused_until_ms = 0;
   if (closing_) return;
   if (!assembled_) emit(Send{event.key, OfferMessage{offer_message_}});
   // Whatever was on its way when the channel broke is said again; the farmer treats a repeat as one.
@@ -185,8 +185,9 @@ void Requester::on_reveal(const NodeKey& from, const RevealMessage& message) {
     }
     if (record->votes.count(number)) continue;
     Unit& unit = units_[number];
+    if (lacks_vote(*record, number)) peers_[from].outstanding -= 1;
     record->votes[number] = vote;
-    peers_[from].outstanding -= 1;
+    peers_[from].strikes = 0;
     auto extra = message.beside.extras.find(number);
     unit.active.erase(from);
     unit.votes[from] = {vote, reveal->award, message.reveal, extra == message.beside.extras.end() ? Extra{} : extra->second};
@@ -211,7 +212,7 @@ void Requester::on_refuse(const NodeKey& from, const Refuse& refuse_message) {
   AwardRecord* record = award_of(from, rename_id<AwardId>(refuse_message.about));
   if (!record || record->lost || record->state == AwardState::settled) return;
   peer.refusal = refuse_message.reason + (refuse_message.detail.empty() ? "" : ": " + refuse_message.detail);
-  lose_award(*record, peer.refusal);
+  lose_award(*record, peer.refusal, lost_pause_ms);
 }
 
 void Requester::on(const BlockWritten& event) {
@@ -335,11 +336,18 @@ void Requester::close() {
 
 /// Whether the next word on this award is its farmer's (or the ledger's). A farmer that committed to all its units waits for us, and
 /// loses nothing because others are slow.
-bool Requester::awaited(const AwardRecord& record) {
+bool Requester::awaited(const AwardRecord& record) const {
   if (record.state == AwardState::holding || record.state == AwardState::settling) return true;
   if (record.lost || record.state == AwardState::settled) return false;
   return std::any_of(record.award.units.begin(), record.award.units.end(),
-                     [&](UnitNumber u) { return !record.votes.count(u) && (!record.commits.count(u) || record.asked.count(u)); });
+                     [&](UnitNumber u) { return lacks_vote(record, u) && (!record.commits.count(u) || record.asked.count(u)); });
+}
+
+/// A unit that was decided before a crash needs no more votes; those who agreed are on its record.
+bool Requester::lacks_vote(const AwardRecord& record, UnitNumber unit) const { return units_[unit].state == UnitState::open && !record.votes.count(unit); }
+
+bool Requester::has_all_votes(const AwardRecord& record) const {
+  return std::none_of(record.award.units.begin(), record.award.units.end(), [&](UnitNumber u) { return lacks_vote(record, u); });
 }
 
 /// Whether anything is under way that can change what we wait for.
@@ -351,25 +359,32 @@ void Requester::end_leases() {
   for (const AwardId& id : std::vector<AwardId>(unsettled_.begin(), unsettled_.end())) {
     AwardRecord& record = awards_.at(id);
     if (record.lost || (record.state != AwardState::sent && record.state != AwardState::accepted)) continue;
-    if (record.votes.size() == record.award.units.size()) continue;
+    if (has_all_votes(record)) continue;
     const Peer& peer = peers_[record.award.farmer];
     if (now_ >= record.lease_until_ms && awaited(record))
-      lose_award(record, record.state == AwardState::sent ? "no answer to the award" : "the lease ended");
+      lose_award(record, record.state == AwardState::sent ? "no answer to the award" : "the lease ended", peer.up ? std::min(record.award.lease_ms, queue_ms_ / 2) : 0);
     else if (!peer.up && now_ >= peer.left_ms + absence_grace_ms)
-      lose_award(record, "gone");
+      lose_award(record, "gone", 0);
   }
 }
 
-void Requester::lose_award(AwardRecord& record, const std::string& why) {
+/// A farmer that was here and did not deliver costs one lease; each further one waits four times as long (`strike_ms` the first time).
+/// One that was gone (0) may come back at once.
+void Requester::lose_award(AwardRecord& record, const std::string& why, TimeMs strike_ms) {
   record.lost = true;
   Peer& peer = peers_[record.award.farmer];
-  peer.paused_until_ms = now_ + lost_pause_ms;
+  TimeMs pause = std::max(strike_ms, lost_pause_ms);
+  if (strike_ms > 0 && now_ >= peer.paused_until_ms) {  // several leases lost to one silence are one strike
+    for (int i = 0; i < peer.strikes && pause < max_pause_ms; ++i) pause *= 4;
+    ++peer.strikes;
+  }
+  peer.paused_until_ms = std::max(peer.paused_until_ms, now_ + std::min(pause, max_pause_ms));
   for (UnitNumber u : record.award.units) {
-    if (record.votes.count(u)) continue;
+    if (!lacks_vote(record, u)) continue;
     units_[u].active.erase(record.award.farmer);
     peer.outstanding -= 1;
     touched_.insert(u);
-    if (units_[u].state == UnitState::open) hungry_.insert(u);
+    hungry_.insert(u);
   }
   count(record.award.farmer, [](Reputation& r) { ++r.lost; });
   note("lost", {{"farmer", to_hex(record.award.farmer)}, {"units", units_text(record.award.units)}, {"reason", why}});
@@ -484,7 +499,7 @@ void Requester::settle_awards() {
   for (const AwardId& id : std::vector<AwardId>(unsettled_.begin(), unsettled_.end())) {
     AwardRecord& record = awards_.at(id);
     if (record.state == AwardState::holding || record.state == AwardState::settling) continue;
-    if (!closing_ && !record.lost && record.votes.size() < record.award.units.size()) continue;
+    if (!closing_ && !record.lost && !has_all_votes(record)) continue;
     std::map<UnitNumber, UnitVerdict> verdict;
     std::int64_t agreed = 0;
     bool decided = true;
@@ -628,7 +643,7 @@ void Requester::finish_if_over() {
   else if (stalled_since_ms_ == 0) stalled_since_ms_ = now_;
   else if (now_ >= stalled_since_ms_ + queue_ms_) {
     std::int64_t bidders = 0;
-    for (const auto& [key, peer] : peers_) bidders += usable(peer);
+    for (const auto& [key, peer] : peers_) bidders += peer.up && peer.bid;
     if (bidders == 0) return finish(Ending::no_bids, "no farmer bid within timeouts.queue");
     finish(Ending::no_quorum, std::to_string(bidders) + " farmer(s) bid within timeouts.queue; quorum.agree is " + std::to_string(offer_.agree) + ", and a unit that is disputed needs one more");
   }
@@ -701,9 +716,9 @@ void Requester::restore_award(std::string_view value) {
       continue;
     }
     unit.active[award->farmer] = award->award;
+    ++peers_[award->farmer].outstanding;
     if (static_cast<std::int64_t>(unit.active.size()) >= unit.want) hungry_.erase(u);
   }
-  peers_[award->farmer].outstanding += static_cast<std::int64_t>(award->units.size() - record.votes.size());
   unsettled_.insert(award->award);
   awards_.emplace(award->award, std::move(record));
 }

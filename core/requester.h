@@ -82,6 +82,7 @@ class Requester {
     std::string refusal;            // why there is no usable bid
     std::int64_t outstanding = 0;   // units leased and not revealed
     TimeMs paused_until_ms = 0;     // after a refused or lost award
+    int strikes = 0;                // awards refused or left to lapse since it last showed a vote
   };
   enum class AwardState : std::uint8_t { holding, sent, accepted, lost, settling, settled };
   struct AwardRecord {
@@ -128,7 +129,9 @@ class Requester {
   void on_refuse(const NodeKey& from, const Refuse& refuse);
 
   void decide();                       // everything below, in order, once per step
-  static bool awaited(const AwardRecord& record);
+  bool awaited(const AwardRecord& record) const;
+  bool lacks_vote(const AwardRecord& record, UnitNumber unit) const;
+  bool has_all_votes(const AwardRecord& record) const;
   bool at_work() const;
   void end_leases();
   void decide_units();
@@ -140,7 +143,7 @@ class Requester {
   void finish(Ending ending, std::string reason);
   void close();
 
-  void lose_award(AwardRecord& record, const std::string& why);
+  void lose_award(AwardRecord& record, const std::string& why, TimeMs strike_ms);
   void make_award(const NodeKey& farmer, std::vector<UnitNumber> units);
   bool may_lease_now() const;
   bool usable(const Peer& peer) const;
@@ -197,6 +200,7 @@ inline constexpr TimeMs reveal_wait_ms = 30'000;       ///< a farmer that is ask
 inline constexpr TimeMs absence_grace_ms = 8'000;      ///< a farmer whose channel is gone this long loses its leases
 inline constexpr TimeMs fetch_allowance_ms = 120'000;  ///< added to a lease for getting the task
 inline constexpr TimeMs lost_pause_ms = 5'000;         ///< a farmer that lost a lease gets no new one for this long
+inline constexpr TimeMs max_pause_ms = 3'600'000;      ///< the longest of these pauses, which grow with each award that comes to nothing
 inline constexpr TimeMs linger_ms = 3'000;             ///< after the end: wait for credits and for a mirror of the result
 inline constexpr TimeMs credit_retry_ms = 500;         ///< after a HOLD was refused: other awards may free what they held
 inline constexpr TimeMs refetch_ms = 1'000;
