@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/farmer_role.h"
 #include "cli/options.h"
 
 namespace tnode {
@@ -21,6 +22,7 @@ struct FarmOptions {
   std::string min_price = "0.1";
   std::string accept;                   ///< "", "anyone", "watched" or keys, comma separated
   bool once = false;
+  Tamper tamper;                        ///< set by tests that need a liar; no flag reaches it
 };
 int run_farm(const GlobalOptions& global, const FarmOptions& options);
 

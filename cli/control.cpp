@@ -16,12 +16,13 @@ ControlFolder::ControlFolder(Node& node, std::function<void(const TaskId&)> canc
   auto folder = WatchFolder::start(node.home().control_dir(), [&node, cancel](const std::string& path) {
     node.post([path, cancel] {
       const std::string name = std::filesystem::path(path).filename().string();
-      if (name.ends_with(".new") || !name.starts_with(cancel_prefix)) return;
+      if (!name.starts_with(cancel_prefix)) return;
+      auto bytes = from_hex(name.substr(cancel_prefix.size()));
+      auto task = bytes ? TaskId::from_bytes(*bytes) : Result<TaskId>(bytes.error());
+      if (!task) return;  // half-written, or not a request at all
       std::error_code ec;
       std::filesystem::remove(path, ec);
-      auto bytes = from_hex(name.substr(cancel_prefix.size()));
-      if (!bytes) return;
-      if (auto task = TaskId::from_bytes(*bytes)) cancel(*task);
+      cancel(*task);
     });
   });
   if (folder) folder_ = std::move(*folder);

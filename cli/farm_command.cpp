@@ -133,6 +133,7 @@ int FarmCommand::run() {
   node_->on_problem([this](const std::string& what) { if (output_.verbose()) output_.problem(what); });
   FarmerRoleOptions role;
   role.farmer = *farmer;
+  role.tamper = options_.tamper;
   node_->add(std::make_unique<FarmerRole>(*node_, role, [this](const Note& note) { show(note); }));
   output_.line("node     " + to_hex(node_->key().key()));
   output_.line("listen   " + node_->swarm().listen_endpoint() + (options_.slots == 0 ? "  (no slots: swarm only)" : "  slots " + std::to_string(farmer->slots) + ", asks " + format_credits(farmer->min_price_micro) + " credits a unit"));

@@ -54,7 +54,9 @@ void FarmerRole::reseed() {
     node_.work([this, path = path]() -> std::function<void()> {
       auto bundle = find_bundle(path);
       if (!bundle) return {};
-      return [this, bundle = std::move(*bundle)] { node_.swarm().seed({bundle.torrent.bytes, bundle.parent_dir, true}); };
+      return [this, bundle = std::move(*bundle)] {
+        node_.offer(bundle, fs::exists(bundle.parent_dir + "/" + twin_torrent_name) ? Node::Twin::yes : Node::Twin::no);
+      };
     });
 }
 
@@ -120,14 +122,16 @@ void FarmerRole::get_task(const TaskId& task, const std::array<std::uint8_t, 20>
     return;
   }
   if (auto there = find_bundle(dir)) {
-    node_.after_commit([this, there = *there] { node_.swarm().seed({there.torrent.bytes, there.parent_dir, true}); });
+    node_.offer(*there, Node::Twin::yes);
     return open_task(task, there->torrent, over);
   }
   std::error_code ec;
   fs::create_directories(dir, ec);
   node_.fetch(std::move(request), [this, task, dir, over](const FetchDone* done, const std::string& problem) {
     if (!done) return over(problem);
-    if (auto kept = keep_bundle(done->torrent, dir); !kept) return over(kept.error().message);
+    auto kept = keep_bundle(done->torrent, dir);
+    if (!kept) return over(kept.error().message);
+    node_.offer(*kept, Node::Twin::yes);
     open_task(task, done->torrent, over);
   });
 }
@@ -199,7 +203,8 @@ void FarmerRole::on_report(const ExecutionReport& report) {
     fs::remove_all(job.dir, ec);
     return answer(UnitRan{report.job, false, report.problem, {}, {}, {}, {}});
   }
-  node_.work([this, home = node_.home(), job, report, answer]() -> std::function<void()> {
+  node_.work([this, home = node_.home(), job, report = ExecutionReport(report), answer, tamper = options_.tamper]() mutable -> std::function<void()> {
+    if (tamper) tamper(job.dir, report);
     auto packed = pack_unit_result(home, job.dir, job.task, job.unit, report);
     UnitRan ran;
     ran.job = report.job;
@@ -223,9 +228,7 @@ void FarmerRole::on_report(const ExecutionReport& report) {
 // --- results ---
 
 void FarmerRole::carry(const SeedResult& effect) {
-  node_.after_commit([this, result = effect.result] {
-    if (auto bundle = find_bundle(node_.home().result_dir(result))) node_.swarm().seed({bundle->torrent.bytes, bundle->parent_dir, true});
-  });
+  if (auto bundle = find_bundle(node_.home().result_dir(effect.result))) node_.offer(*bundle, Node::Twin::no);
 }
 
 void FarmerRole::carry(const DropResult& effect) {
@@ -240,7 +243,7 @@ void FarmerRole::carry(const MirrorResult& effect) {
   const std::string dir = node_.home().result_dir(effect.result);
   auto mirrored = [this, result = effect.result] { hear(ResultMirrored{result}); };
   if (auto there = find_bundle(dir)) {
-    node_.after_commit([this, there = *there] { node_.swarm().seed({there.torrent.bytes, there.parent_dir, true}); });
+    node_.offer(*there, Node::Twin::yes);
     return mirrored();
   }
   if (effect.bytes > options_.max_mirror_bytes) return;
@@ -256,7 +259,10 @@ void FarmerRole::carry(const MirrorResult& effect) {
   ++mirroring_;
   node_.fetch(std::move(request), [this, dir, mirrored](const FetchDone* done, const std::string&) {
     --mirroring_;
-    if (done && keep_bundle(done->torrent, dir)) return mirrored();
+    if (auto kept = done ? keep_bundle(done->torrent, dir) : Result<StoredBundle>(fail(Code::not_found, ""))) {
+      node_.offer(*kept, Node::Twin::yes);
+      return mirrored();
+    }
     std::error_code ignored;
     fs::remove_all(dir, ignored);
   });

@@ -16,10 +16,14 @@ namespace tnode {
 
 class Node;
 
+/// Alters what a unit left in its folder before it is packed: how tests build a farmer that lies.
+using Tamper = std::function<void(const std::string& collected_dir, ExecutionReport& report)>;
+
 struct FarmerRoleOptions {
   FarmerOptions farmer;                       ///< key, balance and nonce secret are filled in
   std::int64_t max_task_bytes = 8LL << 30;    ///< a larger task is not fetched
   std::int64_t max_mirror_bytes = 1LL << 30;  ///< a larger result is not kept alive for others
+  Tamper tamper;
 };
 
 class FarmerRole {

@@ -95,7 +95,7 @@ void Node::work_loop() {
     {
       std::unique_lock lock(mutex_);
       work_changed_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
-      if (stopping_) return;
+      if (jobs_.empty()) return;  // what was begun is finished, also when the node leaves
       job = std::move(jobs_.front());
       jobs_.pop_front();
     }
@@ -177,6 +177,18 @@ void Node::carry(const Save& effect) {
 
 void Node::carry(const Erase& effect) {
   if (auto erased = writing().erase(effect.bucket, effect.key); !erased) give_up(erased.error());
+}
+
+void Node::offer(const StoredBundle& bundle, Twin twin) {
+  after_commit([this, bundle, twin] {
+    swarm_->seed({bundle.torrent.bytes, bundle.parent_dir, true});
+    if (twin == Twin::no) return;
+    work([this, bundle]() -> std::function<void()> {
+      auto bytes = v1_twin_of(bundle);
+      if (!bytes) return {};
+      return [this, bundle, bytes = std::move(*bytes)] { swarm_->seed({bytes, bundle.parent_dir, true}); };
+    });
+  });
 }
 
 void Node::fetch(FetchTorrent request, FetchEnd end, std::function<void(const FetchProgress&)> progress) {

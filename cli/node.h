@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "cli/home.h"
+#include "cli/results.h"
 #include "core/effects.h"
 #include "executor/executor.h"
 #include "ledger/store.h"
@@ -66,6 +66,9 @@ class Node {
   void carry(const Erase& effect);
   /// Ends the node: its records can no longer be kept.
   void give_up(Error error) { if (!fatal_) fatal_ = std::move(error); }
+  /// Seeds a bundle, and when old clients should have it too its v1-only twin, made beside the loop.
+  enum class Twin { no, yes };
+  void offer(const StoredBundle& bundle, Twin twin);
   /// Who wants to know when a torrent is here or lost; once, by v2 hash.
   using FetchEnd = std::function<void(const FetchDone*, const std::string& problem)>;
   void fetch(FetchTorrent request, FetchEnd end, std::function<void(const FetchProgress&)> progress = {});

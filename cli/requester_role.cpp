@@ -67,7 +67,7 @@ RequesterRole::RequesterRole(Node& node, TaskRecord record, StoredBundle task, W
     if (key.size() == 32 && std::sscanf(std::string(value).c_str(), "%ld %ld %ld %ld", &r.agreed, &r.in_a_row, &r.dissented, &r.lost) == 4)
       requester_.know(*NodeKey::from_bytes(key), r);
   });
-  node.after_commit([&node, bundle = task_] { node.swarm().seed({bundle.torrent.bytes, bundle.parent_dir, true}); });
+  node.offer(task_, Node::Twin::yes);
   update_record();
 }
 
@@ -172,9 +172,19 @@ void RequesterRole::carry(const AssembleResult&) {
       record_.result_v1 = torrent.v1_hash;
       record_.result_name = torrent.name;
       record_.result_bytes = torrent.total_size;
-      node_.after_commit([this, bundle = *bundle] { node_.swarm().seed({bundle.torrent.bytes, bundle.parent_dir, true}); });
+      node_.offer(*bundle, Node::Twin::yes);
+      write_torrents(*bundle, record_.out);
       hear(ResultAssembled{true, {}, record_.result, record_.result_v1, record_.result_bytes});
     };
+  });
+}
+
+/// The .torrent of the result and its twin, beside the folder that the outputs were copied to.
+void RequesterRole::write_torrents(const StoredBundle& bundle, const std::string& out) {
+  node_.work([bundle, out]() -> std::function<void()> {
+    (void)write_file_atomically(out + ".torrent", bundle.torrent.bytes);
+    if (auto twin = v1_twin_of(bundle)) (void)write_file_atomically(out + ".v1.torrent", *twin);
+    return {};
   });
 }
 

@@ -12,6 +12,8 @@ namespace tnode {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr std::size_t read_bytes = 1 << 20;
+
 Result<Bytes> read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   Bytes bytes{std::istreambuf_iterator<char>(file), {}};
@@ -60,6 +62,22 @@ Result<StoredBundle> find_bundle(const std::string& parent_dir) {
 Result<StoredBundle> keep_bundle(const Torrent& torrent, const std::string& parent_dir) {
   if (auto written = write_file_atomically(parent_dir + "/" + bundle_torrent_name, torrent.bytes); !written) return written.error();
   return StoredBundle{torrent, parent_dir};
+}
+
+Result<Bytes> v1_twin_of(const StoredBundle& bundle) {
+  const std::string path = bundle.parent_dir + "/" + twin_torrent_name;
+  if (fs::exists(path)) return read_file(path);
+  auto twin = build_v1_twin(bundle.torrent, [&](const std::string& file, const std::function<void(std::string_view)>& chunk) -> Result<void> {
+    std::ifstream stream(bundle.dir() + "/" + file, std::ios::binary);
+    if (!stream) return fail(Code::io, "cannot read " + bundle.dir() + "/" + file);
+    std::string buffer(read_bytes, '\0');
+    while (stream.read(buffer.data(), static_cast<std::streamsize>(buffer.size())) || stream.gcount() > 0)
+      chunk(std::string_view(buffer).substr(0, static_cast<std::size_t>(stream.gcount())));
+    return {};
+  });
+  if (!twin) return twin;
+  if (auto written = write_file_atomically(path, *twin); !written) return written.error();
+  return twin;
 }
 
 Result<PackedResult> pack_unit_result(const Home& home, const std::string& collected_dir, const TaskId& task, UnitNumber unit, const ExecutionReport& report) {

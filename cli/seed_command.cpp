@@ -49,6 +49,8 @@ Result<PackedTask> open_torrent(const Home& home, const std::string& path, const
   return PackedTask{*bundle, *spec, terms};
 }
 
+constexpr UnitNumber few_units = 64;  // with more of them only what is out of the ordinary gets a line each
+
 /// The state of one `seed`: what is shown, and how it ended.
 class SeedCommand {
  public:
@@ -61,10 +63,11 @@ class SeedCommand {
   int dry_run(const TaskFile& task);
   int coordinate();
   int detach();
-  void write_torrents(bool wait);
+  void write_torrents();
   void show(const Note& note);
   void show_end(const TaskRecord& record, Ending ending, const Requester& requester);
   Json summary(const TaskRecord& record, const std::map<NodeKey, Micro>& paid) const;
+  std::string files_text(const TaskRecord& record) const;
   std::string result_text(const TaskRecord& record, const std::map<NodeKey, Micro>& paid) const;
   std::string task_magnet() const { return magnet_of(task_.bundle.torrent.v2_hash, task_.bundle.torrent.v1_hash, task_.terms.name, endpoint_); }
   std::string result_magnet(const TaskRecord& record) const {
@@ -121,7 +124,7 @@ std::optional<int> SeedCommand::prepare() {
   if (options_.out.empty()) options_.out = file_name_of(task_.terms.name) + "-result";
   options_.out = fs::absolute(options_.out).lexically_normal().string();
   if (options_.torrent_only) {
-    write_torrents(true);
+    write_torrents();
     output_.answer(Json{{"task_id", to_hex(task_.bundle.torrent.v2_hash)}, {"task_magnet", task_magnet()}, {"torrent", torrent_path_}},
                    "task      " + to_hex(task_.bundle.torrent.v2_hash) + "\nmagnet    " + task_magnet() + "\ntorrent   " + torrent_path_ + "\n", to_hex(task_.bundle.torrent.v2_hash));
     return exit_done;
@@ -199,7 +202,7 @@ int SeedCommand::coordinate() {
   node_->add(std::make_unique<RequesterRole>(*node_, std::move(record), task_.bundle,
                                              RequesterRole::Watcher{[this](const Note& note) { show(note); },
                                                                     [this](const TaskRecord& ended, Ending ending, const Requester& requester) { show_end(ended, ending, requester); }}));
-  write_torrents(false);
+  write_torrents();
   ControlFolder control(*node_, [this](const TaskId& task) {
     for (const auto& requester : node_->requesters())
       if (requester->task() == task) requester->hear(CancelTask{});
@@ -217,34 +220,21 @@ int SeedCommand::coordinate() {
 }
 
 /// NAME.torrent beside the user, and its v1-only twin for clients that read no hybrids.
-void SeedCommand::write_torrents(bool wait) {
-  auto write = [bundle = task_.bundle, path = torrent_path_]() -> Bytes {
+void SeedCommand::write_torrents() {
+  auto write = [bundle = task_.bundle, path = torrent_path_]() -> std::function<void()> {
     (void)write_file_atomically(path, bundle.torrent.bytes);
-    auto twin = build_v1_twin(bundle.torrent, [&](const std::string& file, const std::function<void(std::string_view)>& chunk) -> Result<void> {
-      std::ifstream stream(bundle.dir() + "/" + file, std::ios::binary);
-      std::string buffer(1 << 20, '\0');
-      while (stream.read(buffer.data(), static_cast<std::streamsize>(buffer.size())) || stream.gcount() > 0) chunk(std::string_view(buffer).substr(0, static_cast<std::size_t>(stream.gcount())));
-      return {};
-    });
-    if (!twin) return {};
-    (void)write_file_atomically(path.substr(0, path.size() - std::string_view(".torrent").size()) + ".v1.torrent", *twin);
-    return *twin;
+    if (auto twin = v1_twin_of(bundle)) (void)write_file_atomically(path.substr(0, path.size() - std::string_view(".torrent").size()) + ".v1.torrent", *twin);
+    return {};
   };
-  if (wait) {
-    write();
-    return;
-  }
-  node_->work([this, write]() -> std::function<void()> {
-    Bytes twin = write();
-    return [this, twin] { if (!twin.empty()) node_->swarm().seed({twin, task_.bundle.parent_dir, true}); };
-  });
+  if (node_) node_->work(write);
+  else write();
 }
 
 void SeedCommand::show(const Note& note) {
   output_.event(note);
   const std::string who = field(note, "farmer").substr(0, 12);
   const auto units = task_.spec.array.batch > 0 ? unit_count(task_.spec) : 1;
-  const bool few = units <= 12 || output_.verbose();
+  const bool few = units <= few_units || output_.verbose();
   if (note.what == "bid") output_.line("bid      " + who + "  " + format_credits(std::atoll(field(note, "price_micro").c_str())) + " credits a unit, " + field(note, "slots") + " slots, " + field(note, "platform"));
   else if (note.what == "refused") output_.line("refused  " + who + "  " + field(note, "reason") + " " + field(note, "detail"));
   else if (note.what == "lost") output_.line("lost     " + who + "  units " + field(note, "units") + ": " + field(note, "reason"));
@@ -282,13 +272,25 @@ Json SeedCommand::summary(const TaskRecord& record, const std::map<NodeKey, Micr
   json["paid_micro"] = record.paid_micro;
   json["farmers"] = farmers;
   json["out"] = record.result.is_zero() ? Json() : Json(record.out);
+  json["result_torrent"] = record.result.is_zero() ? Json() : Json(record.out + ".torrent");
   return json;
+}
+
+/// Where the outputs are; each of them by name when they are few.
+std::string SeedCommand::files_text(const TaskRecord& record) const {
+  constexpr std::size_t few_files = 24;
+  std::string text = "files     " + record.out + "\n";
+  auto bundle = find_bundle(home_->result_dir(record.result));
+  if (!bundle || bundle->torrent.files.size() > few_files + 1) return text;
+  for (const auto& file : bundle->torrent.files)
+    if (file.path.starts_with("out/")) text += "          " + record.out + file.path.substr(3) + "  " + format_size(file.size) + "\n";
+  return text;
 }
 
 std::string SeedCommand::result_text(const TaskRecord& record, const std::map<NodeKey, Micro>& paid) const {
   std::string text;
   if (!record.result.is_zero()) {
-    text += "result    " + to_hex(record.result) + "  " + format_size(record.result_bytes) + "\nmagnet    " + result_magnet(record) + "\nfiles     " + record.out + "\n";
+    text += "result    " + to_hex(record.result) + "  " + format_size(record.result_bytes) + "\nmagnet    " + result_magnet(record) + "\n" + files_text(record);
   }
   text += "units     " + std::to_string(record.accepted) + " of " + std::to_string(record.offer.units) + " good";
   if (record.failed > 0) text += ", " + std::to_string(record.failed) + " failed";

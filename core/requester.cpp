@@ -128,6 +128,7 @@ void Requester::on_bid(const NodeKey& from, const Bid& bid) {
   if (bid.slots < 1 || bid.queue < 1) return refuse(from, rename_id<Hash>(id_), "bad_bid", "slots and queue are at least 1");
   bool fresh = !peer.bid.has_value();
   peer.bid = bid;
+  peer.window = std::max(peer.window, units_per_slot * bid.slots);
   peer.refusal.clear();
   if (fresh) note("bid", {{"farmer", to_hex(from)}, {"price_micro", std::to_string(bid.price_micro)}, {"slots", std::to_string(bid.slots)},
                           {"limits", bid.limit_mode}, {"platform", bid.platform}});
@@ -152,6 +153,7 @@ void Requester::on_commit(const NodeKey& from, const Signed& message) {
     record->state = AwardState::accepted;
     record->lease_until_ms = now_ + record->award.lease_ms;
   }
+  const bool was_whole = record->commits.size() == record->award.units.size();
   for (const auto& [unit, hash] : commit->units) {
     if (!std::binary_search(record->award.units.begin(), record->award.units.end(), unit)) {
       refuse(from, rename_id<Hash>(commit->award), "not_leased", "unit " + std::to_string(unit));
@@ -163,6 +165,14 @@ void Requester::on_commit(const NodeKey& from, const Signed& message) {
     // A repeated commit means that the farmer may have missed the commit set.
     if (!record->votes.count(unit)) record->asked.erase(unit);
   }
+  if (!was_whole && record->commits.size() == record->award.units.size()) widen(peers_[from], now_ - record->sent_ms);
+}
+
+/// How many units a farmer holds follows its pace: enough to keep it busy over a round trip, not more than others could share.
+void Requester::widen(Peer& peer, TimeMs took_ms) {
+  if (!peer.bid) return;
+  if (took_ms <= quick_award_ms) peer.window = std::min(peer.bid->queue, 2 * peer.window);
+  else if (took_ms >= slow_award_ms) peer.window = std::max(units_per_slot * peer.bid->slots, peer.window / 2);
 }
 
 void Requester::on_reveal(const NodeKey& from, const RevealMessage& message) {
@@ -479,7 +489,7 @@ void Requester::settle_awards() {
 
 bool Requester::usable(const Peer& peer) const { return peer.up && peer.bid && now_ >= peer.paused_until_ms; }
 
-std::int64_t Requester::capacity(const Peer& peer) const { return peer.bid->queue - peer.outstanding; }
+std::int64_t Requester::capacity(const Peer& peer) const { return std::min(peer.bid->queue, peer.window) - peer.outstanding; }
 
 bool Requester::may_lease_now() const {
   if (first_lease_done_) return true;

@@ -80,6 +80,7 @@ class Requester {
     std::optional<Bid> bid;
     std::string refusal;            // why there is no usable bid
     std::int64_t outstanding = 0;   // units leased and not revealed
+    std::int64_t window = 0;        // most that it may hold now: grows while it is quick, so that late comers find work too
     TimeMs paused_until_ms = 0;     // after a refused or lost award
   };
   enum class AwardState : std::uint8_t { holding, sent, accepted, lost, settling, settled };
@@ -141,6 +142,7 @@ class Requester {
   bool may_lease_now() const;
   bool usable(const Peer& peer) const;
   std::int64_t capacity(const Peer& peer) const;
+  static void widen(Peer& peer, TimeMs took_ms);
   std::uint64_t draw(std::uint64_t bound);
   void refuse(const NodeKey& to, const Hash& about, std::string reason, std::string detail);
   void save_state();
@@ -190,6 +192,9 @@ inline constexpr TimeMs bid_window_ms = 40;            ///< after enough bids ar
 inline constexpr TimeMs accept_wait_ms = 10'000;       ///< an award that is not accepted by then is lost
 inline constexpr TimeMs absence_grace_ms = 8'000;      ///< a farmer whose channel is gone this long loses its leases
 inline constexpr TimeMs fetch_allowance_ms = 120'000;  ///< added to a lease for getting the task
+inline constexpr TimeMs quick_award_ms = 500;          ///< a farmer that commits to a whole award within this gets twice as much the next time
+inline constexpr TimeMs slow_award_ms = 4'000;         ///< one that takes longer than this gets half as much
+inline constexpr std::int64_t units_per_slot = 2;      ///< where the window begins: one to run, one to follow
 inline constexpr TimeMs lost_pause_ms = 5'000;         ///< a farmer that lost a lease gets no new one for this long
 inline constexpr TimeMs linger_ms = 3'000;             ///< after the end: wait for credits and for a mirror of the result
 inline constexpr TimeMs refetch_ms = 1'000;
