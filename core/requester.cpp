@@ -164,7 +164,7 @@ void Requester::on_commit(const NodeKey& from, const Signed& message) {
       continue;
     }
     // The first word stands: a vote cannot be changed after it was given.
-    record->commits.emplace(unit, hash);
+    if (record->commits.emplace(unit, hash).second && lacks_vote(*record, unit)) peers_[from].outstanding -= 1;
     touched_.insert(unit);
     // A repeated commit means that the farmer may have missed the commit set.
     if (!record->votes.count(unit)) record->asked.erase(unit);
@@ -185,7 +185,6 @@ void Requester::on_reveal(const NodeKey& from, const RevealMessage& message) {
     }
     if (record->votes.count(number)) continue;
     Unit& unit = units_[number];
-    if (lacks_vote(*record, number)) peers_[from].outstanding -= 1;
     record->votes[number] = vote;
     peers_[from].strikes = 0;
     auto extra = message.beside.extras.find(number);
@@ -382,7 +381,7 @@ void Requester::lose_award(AwardRecord& record, const std::string& why, TimeMs s
   for (UnitNumber u : record.award.units) {
     if (!lacks_vote(record, u)) continue;
     units_[u].active.erase(record.award.farmer);
-    peer.outstanding -= 1;
+    if (!record.commits.count(u)) peer.outstanding -= 1;
     touched_.insert(u);
     hungry_.insert(u);
   }

@@ -80,7 +80,7 @@ class Requester {
     bool answered = false;          // a bid or a refusal came
     std::optional<Bid> bid;
     std::string refusal;            // why there is no usable bid
-    std::int64_t outstanding = 0;   // units leased and not revealed
+    std::int64_t outstanding = 0;   // units leased and not run: a committed one takes no place in a farmer's queue
     TimeMs paused_until_ms = 0;     // after a refused or lost award
     int strikes = 0;                // awards refused or left to lapse since it last showed a vote
   };
