@@ -33,7 +33,7 @@ struct Descriptor {
 };
 
 Error system_error(const std::string& what, const std::string& path) {
-  return fail(errno == ENOENT ? Code::not_found : Code::io, "cannot " + what + " " + path + ": " + std::strerror(errno));
+  return fail(errno == ENOENT ? Code::not_found : Code::io, "cannot " + what + " " + path + ": " + std::strerror(errno) + (errno == ENOSPC || errno == EDQUOT ? " (the disk is full)" : ""));
 }
 
 const char* kind_of(mode_t mode) {
@@ -129,7 +129,6 @@ Result<void> write_file_atomically(const std::string& path, std::string_view byt
       if (put < 0) return failed("write");
       bytes.remove_prefix(static_cast<std::size_t>(put));
     }
-    if (fdatasync(file.fd) != 0) return failed("sync");
   }
   if (rename(temporary.c_str(), path.c_str()) != 0) return failed("replace");
   return {};

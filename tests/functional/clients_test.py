@@ -235,7 +235,7 @@ def network_namespace(world):
         raise Skipped("only root can make the network namespace that Transmission needs: it does not dial 127.x")
     if not shutil.which("ip"):
         raise Skipped("the program ip is not installed (sudo apt install iproute2)")
-    keeper = world.start("namespace", ["unshare", "--net", "sh", "-c", f"ip link set lo up && ip addr add {NETWORK}/32 dev lo && echo ready && exec sleep 600"])
+    keeper = world.start("namespace", ["unshare", "--net", "sh", "-c", f"ip link set lo up && ip addr add {NETWORK}/32 dev lo && echo ready && exec tail -f /dev/null"])
     until(lambda: "ready" in keeper.stdout() or not keeper.running(), "the network namespace stands", 10)
     if not keeper.running():
         raise Skipped(f"no network namespace can be made here: {keeper.stderr().strip()}")
