@@ -36,7 +36,7 @@ std::vector<std::string> lucky_sleeps(const std::string& path, const std::string
     const std::string call = match[1], argument = match[2];
     if (call == "sleep" && !script && code.find("sleep(") == std::string::npos) continue;
     double seconds = 1e9;
-    if (argument.find("poll") != std::string::npos || argument.find("pause") != std::string::npos) seconds = 0;
+    if (argument.find("poll") != std::string::npos || argument.find("POLL") != std::string::npos || argument.find("pause") != std::string::npos) seconds = 0;
     else if (call == "sleep_for" && std::regex_search(argument, amount, milliseconds)) seconds = std::stod(amount[2]) / 1e3;
     else if (call == "usleep" && std::regex_match(argument, amount, number)) seconds = std::stod(amount[1]) / 1e6;
     else if (call == "sleep" && std::regex_match(argument, amount, number)) seconds = std::stod(amount[1]);
