@@ -13,7 +13,6 @@ using bencode::List;
 using bencode::Value;
 
 constexpr std::int64_t max_time = std::int64_t{1} << 53;
-constexpr Micro max_price = std::numeric_limits<Micro>::max() / (1 << 24);
 constexpr std::int64_t max_bytes = std::int64_t{1} << 50;
 
 template <std::size_t n>
@@ -164,7 +163,7 @@ Result<Offer> decode_offer(std::string_view body) {
   o.expires_ms = r.number("expires", 0, max_time);
   o.max_replicas = r.number("max replicas", o.agree, 64);
   o.name = r.bytes("name", 256);
-  o.max_price_micro = r.number("price", 0, max_price);
+  o.max_price_micro = r.number("price", 0, max_unit_price_micro);
   r.id("requester", o.requester);
   o.run_ms = r.number("run", 1, max_time);
   o.runtime = r.bytes("runtime", 4096);
@@ -204,7 +203,7 @@ Result<Award> decode_award(std::string_view body) {
   a.hold = r.bytes("hold", block_bytes);
   a.lease_ms = r.number("lease", 1, max_time);
   r.id("offer", a.offer);
-  a.price_micro = r.number("price", 0, max_price);
+  a.price_micro = r.number("price", 0, max_unit_price_micro);
   r.id("task", a.task);
   for (const auto& item : r.list("units", max_units_per_award)) {
     const auto* n = item.integer();
@@ -394,7 +393,7 @@ Result<Message> decode_message(std::string_view frame) {
     b.limit_mode = r.bytes("limits", 32);
     r.id("offer", b.offer);
     b.platform = r.bytes("platform", 64);
-    b.price_micro = r.number("price", 0, max_price);
+    b.price_micro = r.number("price", 0, max_unit_price_micro);
     b.queue = r.number("queue", 1, 1 << 20);
     b.slots = r.number("slots", 1, 1 << 16);
     return done(BidMessage{std::move(b)});
