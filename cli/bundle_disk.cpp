@@ -33,7 +33,7 @@ struct Descriptor {
 };
 
 Error system_error(const std::string& what, const std::string& path) {
-  return fail(errno == ENOENT ? Code::not_found : Code::io, "cannot " + what + " " + path + ": " + std::strerror(errno));
+  return fail(errno == ENOENT ? Code::not_found : Code::io, "cannot " + what + " " + path + ": " + std::strerror(errno) + (errno == ENOSPC || errno == EDQUOT ? " (the disk is full)" : ""));
 }
 
 const char* kind_of(mode_t mode) {
