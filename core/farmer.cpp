@@ -74,6 +74,8 @@ void Farmer::on(const MessageCame& event) {
     void operator()(const RevealMessage&) {}
     void operator()(const CreditMessage&) {}
     void operator()(const MirroredMessage&) {}
+    void operator()(const AskCertificateMessage&) {}
+    void operator()(const CertificateAtMessage&) {}
   };
   std::visit(Visitor{*this, event.from}, event.message);
 }
@@ -380,7 +382,7 @@ void Farmer::on_done(const NodeKey& from, const Done& done) {
   if (known == offers_.end() || known->second.offer.requester != from) return;
   known->second.over = true;
   mirror_asked_[done.result] = from;
-  emit(MirrorResult{from, done.result, done.v1_hash, done.bytes});
+  emit(MirrorResult{from, done.result, done.v1_hash, done.bytes, done.certificate, done.certificate_v1});
 }
 
 void Farmer::on(const ResultMirrored& event) {

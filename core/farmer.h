@@ -26,7 +26,8 @@ struct KeepHold { AwardId award; Bytes block; };
 /// Write our CREDIT for a checked DEBIT made out to us; answers BlockWritten, or BlockRefused when it contradicts what is known.
 struct WriteCredit { AwardId award; Bytes debit; };
 /// Keep the whole result alive; answers ResultMirrored.
-struct MirrorResult { NodeKey holder; ResultId result; std::array<std::uint8_t, 20> v1_hash{}; std::int64_t bytes = 0; };
+struct MirrorResult { NodeKey holder; ResultId result; std::array<std::uint8_t, 20> v1_hash{}; std::int64_t bytes = 0;
+                     Hash certificate; std::array<std::uint8_t, 20> certificate_v1{}; };
 /// Meet a node that only its offer, passed on by others, told of.
 struct Meet { TaskId task; std::array<std::uint8_t, 20> v1_hash{}; std::string endpoint; };
 

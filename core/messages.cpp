@@ -345,7 +345,11 @@ struct FrameEncoder {
   Dict operator()(const VerdictMessage& m) { return signed_frame("verdict", m.verdict); }
   Dict operator()(const CreditMessage& m) { return {{"award", raw(m.credit.award)}, {"block", m.credit.block}, {"t", "credit"}}; }
   Dict operator()(const DoneMessage& m) {
-    return {{"bytes", m.done.bytes}, {"offer", raw(m.done.offer)}, {"result", raw(m.done.result)}, {"t", "done"}, {"v1", raw(m.done.v1_hash)}};
+    return {{"bytes", m.done.bytes}, {"certificate", raw(m.done.certificate)}, {"certificate v1", raw(m.done.certificate_v1)}, {"offer", raw(m.done.offer)}, {"result", raw(m.done.result)}, {"t", "done"}, {"v1", raw(m.done.v1_hash)}};
+  }
+  Dict operator()(const AskCertificateMessage& m) { return {{"result", raw(m.ask.result)}, {"t", "ask-certificate"}}; }
+  Dict operator()(const CertificateAtMessage& m) {
+    return {{"certificate", raw(m.at.certificate)}, {"certificate v1", raw(m.at.certificate_v1)}, {"result", raw(m.at.result)}, {"t", "certificate"}};
   }
   Dict operator()(const MirroredMessage& m) { return {{"result", raw(m.mirrored.result)}, {"t", "mirrored"}}; }
   Dict operator()(const CancelMessage& m) { return {{"offer", raw(m.cancel.offer)}, {"t", "cancel"}}; }
@@ -405,10 +409,24 @@ Result<Message> decode_message(std::string_view frame) {
   if (type == "done") {
     Done d;
     d.bytes = r.number("bytes", 0, max_bytes);
+    r.id("certificate", d.certificate);
+    r.fixed("certificate v1", d.certificate_v1);
     r.id("offer", d.offer);
     r.id("result", d.result);
     r.fixed("v1", d.v1_hash);
     return done(DoneMessage{d});
+  }
+  if (type == "ask-certificate") {
+    AskCertificate a;
+    r.id("result", a.result);
+    return done(AskCertificateMessage{a});
+  }
+  if (type == "certificate") {
+    CertificateAt c;
+    r.id("certificate", c.certificate);
+    r.fixed("certificate v1", c.certificate_v1);
+    r.id("result", c.result);
+    return done(CertificateAtMessage{c});
   }
   if (type == "mirrored") {
     Mirrored m;

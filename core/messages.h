@@ -110,8 +110,14 @@ struct Done {
   ResultId result;
   std::array<std::uint8_t, 20> v1_hash{};
   std::int64_t bytes = 0;
+  Hash certificate;                               ///< bundle that proves who agreed; zero when there is none
+  std::array<std::uint8_t, 20> certificate_v1{};
 };
 struct Mirrored { ResultId result; };
+
+/// Anyone may ask a node for the proof of a result; a node that knows none says nothing.
+struct AskCertificate { ResultId result; };
+struct CertificateAt { ResultId result; Hash certificate; std::array<std::uint8_t, 20> certificate_v1{}; };
 
 /// The requester ends the offer; leases are void.
 struct Cancel { OfferId offer; };
@@ -159,8 +165,10 @@ struct DoneMessage { Done done; };
 struct MirroredMessage { Mirrored mirrored; };
 struct CancelMessage { Cancel cancel; };
 struct RefuseMessage { Refuse refuse; };
+struct AskCertificateMessage { AskCertificate ask; };
+struct CertificateAtMessage { CertificateAt at; };
 using Message = std::variant<OfferMessage, BidMessage, AwardMessage, AcceptMessage, CommitMessage, CommitSetMessage,
-                             RevealMessage, VerdictMessage, CreditMessage, DoneMessage, MirroredMessage, CancelMessage, RefuseMessage>;
+                             RevealMessage, VerdictMessage, CreditMessage, DoneMessage, MirroredMessage, CancelMessage, RefuseMessage, AskCertificateMessage, CertificateAtMessage>;
 
 Bytes encode_message(const Message& message);
 /// Canonical or refused.

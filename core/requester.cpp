@@ -13,6 +13,8 @@ std::string units_text(const std::vector<UnitNumber>& units) {
   return std::to_string(units.front()) + "…" + std::to_string(units.back()) + " (" + std::to_string(units.size()) + ")";
 }
 
+Bytes signature_bytes(const Signed& message) { return Bytes(reinterpret_cast<const char*>(message.signature.data()), message.signature.size()); }
+
 /// Key of a unit's record: offer id, then the unit's number in decimal.
 Bytes unit_key(const OfferId& offer, UnitNumber unit) { return Bytes(offer.view()) + std::to_string(unit); }
 
@@ -115,6 +117,8 @@ void Requester::on(const MessageCame& event) {
     void operator()(const VerdictMessage&) {}
     void operator()(const DoneMessage&) {}
     void operator()(const CancelMessage&) {}
+    void operator()(const AskCertificateMessage&) {}
+    void operator()(const CertificateAtMessage&) {}
   };
   std::visit(Visitor{*this, event.from}, event.message);
 }
@@ -181,6 +185,8 @@ void Requester::on_reveal(const NodeKey& from, const RevealMessage& message) {
   AwardRecord* record = award_of(from, reveal->award);
   if (!record || record->lost) return refuse(from, rename_id<Hash>(reveal->award), "lease_over", "the award is unknown or its lease ended");
   if (!verify_body(from, reveal_domain, message.reveal)) return refuse(from, rename_id<Hash>(reveal->award), "bad_signature", "reveal");
+  // Kept for the certificate, also across runs: the offer, then what tells this reveal from others.
+  emit(Save{"reveal", Bytes(id_.view()) + Bytes(sha256(message.reveal.body).view()), Bytes(from.view()) + signature_bytes(message.reveal) + message.reveal.body});
   for (const auto& [number, vote] : reveal->units) {
     auto committed = record->commits.find(number);
     if (committed == record->commits.end() || committed->second != commitment(offer_.task, number, reveal->award, from, vote)) {
@@ -227,7 +233,7 @@ void Requester::on(const BlockWritten& event) {
     record.message = sign_body(*key_, award_domain, encode(record.award));
     record.sent_ms = now_;
     record.lease_until_ms = now_ + accept_wait_ms;
-    emit(Save{"award", Bytes(record.award.award.view()), record.message.body + Bytes(reinterpret_cast<const char*>(record.message.signature.data()), 64)});
+    emit(Save{"award", Bytes(record.award.award.view()), record.message.body + signature_bytes(record.message)});
     if (record.lost) {  // it was given up while the HOLD was being written
       record.state = AwardState::accepted;
       return;
@@ -304,7 +310,7 @@ void Requester::on(const ResultAssembled& event) {
   whole_ = event;
   linger_until_ms_ = now_ + linger_ms;
   for (const auto& [key, peer] : peers_)
-    if (peer.up && peer.bid) emit(Send{key, DoneMessage{Done{id_, event.result, event.v1_hash, event.bytes}}});
+    if (peer.up && peer.bid) emit(Send{key, DoneMessage{Done{id_, event.result, event.v1_hash, event.bytes, event.certificate, event.certificate_v1}}});
 }
 
 void Requester::on(const CancelTask&) {

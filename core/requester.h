@@ -31,7 +31,8 @@ using RequesterEffect = std::variant<Send, Save, Erase, Note, WriteHold, WriteDe
 
 // --- events ---
 struct ResultFetched { UnitNumber unit = 0; bool ok = false; std::string reason; };
-struct ResultAssembled { bool ok = false; std::string reason; ResultId result; std::array<std::uint8_t, 20> v1_hash{}; std::int64_t bytes = 0; };
+struct ResultAssembled { bool ok = false; std::string reason; ResultId result; std::array<std::uint8_t, 20> v1_hash{}; std::int64_t bytes = 0;
+                        Hash certificate; std::array<std::uint8_t, 20> certificate_v1{}; };
 struct CancelTask {};
 using RequesterEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, ResultFetched, ResultAssembled, CancelTask, Tick>;
 
@@ -59,6 +60,7 @@ class Requester {
 
   const Offer& offer() const { return offer_; }
   const OfferId& id() const { return id_; }
+  const Signed& signed_offer() const { return offer_message_; }
   bool finished() const { return finished_; }
   bool owns(const AwardId& award) const { return awards_.count(award) != 0; }
 
