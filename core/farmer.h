@@ -110,6 +110,7 @@ class Farmer {
     Signed message;
     TimeMs until_ms = 0;
     Micro held_micro = 0;
+    TimeMs hold_expiry_ms = 0;
     std::map<UnitNumber, UnitWork> units;
   };
   enum class TaskState : std::uint8_t { unknown, fetching, ready };
@@ -138,9 +139,11 @@ class Farmer {
   std::string why_decline(const Offer& offer) const;
   void answer(KnownOffer& known, const OfferId& id);
   void need_task(const Offer& offer);
+  static bool waits_for_task(const Lease& lease);
   void start_units();
   void send_commits();
   void reveal(Lease& lease, const std::vector<UnitNumber>& units);
+  TimeMs ends_ms(const Lease& lease) const;
   void drop_lease(const AwardId& id, const std::string& why);
   void refuse(const NodeKey& to, const Hash& about, std::string reason, std::string detail);
   template <class E> void emit(E effect) { effects_.emplace_back(std::move(effect)); }

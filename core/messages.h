@@ -2,6 +2,7 @@
 // What must convince a third party later (offer, award, commit, commit set, reveal, verdict) carries its author's signature.
 #pragma once
 #include <array>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -16,6 +17,9 @@
 #include "core/types.h"
 
 namespace tnode {
+
+/// A unit's dearest price: times the most units of a task it is still an amount.
+inline constexpr Micro max_unit_price_micro = std::numeric_limits<Micro>::max() / (1 << 24);
 
 /// A requester's signed terms for a task.
 struct Offer {
