@@ -170,7 +170,7 @@ void Requester::on_commit(const NodeKey& from, const Signed& message) {
       continue;
     }
     // The first word stands: a vote cannot be changed after it was given.
-    record->commits.emplace(unit, hash);
+    if (record->commits.emplace(unit, hash).second && lacks_vote(*record, unit)) peers_[from].outstanding -= 1;
     touched_.insert(unit);
     // A repeated commit means that the farmer may have missed the commit set.
     if (!record->votes.count(unit)) record->asked.erase(unit);
@@ -201,7 +201,6 @@ void Requester::on_reveal(const NodeKey& from, const RevealMessage& message) {
     }
     if (record->votes.count(number)) continue;
     Unit& unit = units_[number];
-    if (lacks_vote(*record, number)) peers_[from].outstanding -= 1;
     record->votes[number] = vote;
     peers_[from].strikes = 0;
     auto extra = message.beside.extras.find(number);
@@ -316,7 +315,8 @@ void Requester::on(const ResultFetched& event) {
 
 void Requester::on(const ResultAssembled& event) {
   assembling_ = false;
-  if (!event.ok) return finish(Ending::failed, event.reason);
+  // Units that contradict each other are the task's fault; a full disk is ours, and may be mended before the next run.
+  if (!event.ok) return finish(event.tasks_fault ? Ending::failed : Ending::error, event.reason);
   assembled_ = true;
   whole_ = event;
   linger_until_ms_ = now_ + linger_ms;
@@ -398,7 +398,7 @@ void Requester::lose_award(AwardRecord& record, const std::string& why, TimeMs s
   for (UnitNumber u : record.award.units) {
     if (!lacks_vote(record, u)) continue;
     units_[u].active.erase(record.award.farmer);
-    peer.outstanding -= 1;
+    if (!record.commits.count(u)) peer.outstanding -= 1;
     touched_.insert(u);
     hungry_.insert(u);
   }

@@ -32,7 +32,7 @@ using RequesterEffect = std::variant<Send, Save, Erase, Note, WriteHold, WriteDe
 
 // --- events ---
 struct ResultFetched { UnitNumber unit = 0; bool ok = false; std::string reason; };
-struct ResultAssembled { bool ok = false; std::string reason; ResultId result; std::array<std::uint8_t, 20> v1_hash{}; std::int64_t bytes = 0;
+struct ResultAssembled { bool ok = false; bool tasks_fault = false; std::string reason; ResultId result; std::array<std::uint8_t, 20> v1_hash{}; std::int64_t bytes = 0;
                         Hash certificate; std::array<std::uint8_t, 20> certificate_v1{}; };
 struct CancelTask {};
 using RequesterEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, ResultFetched, ResultAssembled, CancelTask, Tick>;
@@ -82,7 +82,7 @@ class Requester {
     bool answered = false;          // a bid or a refusal came
     std::optional<Bid> bid;
     std::string refusal;            // why there is no usable bid
-    std::int64_t outstanding = 0;   // units leased and not revealed
+    std::int64_t outstanding = 0;   // units leased and not run: a committed one takes no place in a farmer's queue
     std::int64_t window = 0;        // most that it may hold now: grows while it is quick, so that late comers find work too
     TimeMs paused_until_ms = 0;     // after a refused or lost award
     int strikes = 0;                // awards refused or left to lapse since it last showed a vote

@@ -1,6 +1,8 @@
 // The own chain and the roles' records: transactions, idempotent blocks, small values.
 #include "ledger/store.h"
 
+#include <algorithm>
+
 #include "core/amount.h"
 #include "ledger/store_impl.h"
 
