@@ -272,7 +272,7 @@ void Requester::on(const BlockRefused& event) {
   if (event.code != Code::credit) return finish(Ending::error, event.reason);
   credit_problem_ = event.reason;
   credit_refused_ms_ = now_;
-  peers_[farmer].paused_until_ms = now_ + credit_retry_ms;  // another's price may fit
+  peers_[farmer].too_dear_until_ms = now_ + credit_retry_ms;  // another's price may fit
 }
 
 void Requester::on(const ResultFetched& event) {
@@ -525,7 +525,7 @@ void Requester::settle_awards() {
   }
 }
 
-bool Requester::usable(const Peer& peer) const { return peer.up && peer.bid && now_ >= peer.paused_until_ms; }
+bool Requester::usable(const Peer& peer) const { return peer.up && peer.bid && now_ >= std::max(peer.paused_until_ms, peer.too_dear_until_ms); }
 
 std::int64_t Requester::capacity(const Peer& peer) const { return peer.bid->queue - peer.outstanding; }
 
@@ -746,7 +746,7 @@ TimeMs Requester::next_deadline(TimeMs now) const {
   }
   if (!hungry_.empty())
     for (const auto& [key, peer] : peers_)
-      if (peer.paused_until_ms > now) sooner(peer.paused_until_ms);
+      if (TimeMs until = std::max(peer.paused_until_ms, peer.too_dear_until_ms); until > now) sooner(until);
   for (const auto& [number, unit] : unfetched_)
     if (!unit->fetching) sooner(unit->fetch_again_ms);
   return std::max(next, now + 1);

@@ -82,6 +82,7 @@ class Requester {
     std::string refusal;            // why there is no usable bid
     std::int64_t outstanding = 0;   // units leased and not run: a committed one takes no place in a farmer's queue
     TimeMs paused_until_ms = 0;     // after a refused or lost award
+    TimeMs too_dear_until_ms = 0;   // after a HOLD for it was refused
     int strikes = 0;                // awards refused or left to lapse since it last showed a vote
   };
   enum class AwardState : std::uint8_t { holding, sent, accepted, lost, settling, settled };
