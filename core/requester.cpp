@@ -223,7 +223,7 @@ void Requester::on(const BlockWritten& event) {
     record.message = sign_body(*key_, award_domain, encode(record.award));
     record.sent_ms = now_;
     record.lease_until_ms = now_ + accept_wait_ms;
-    emit(Save{"award", Bytes(record.award.award.view()), record.message.body + Bytes(reinterpret_cast<const char*>(record.message.signature.data()), 64)});
+    save_award(record);
     if (record.lost || closing_) {  // it was given up while the HOLD was being written
       record.state = AwardState::accepted;
       return;
@@ -378,6 +378,11 @@ void Requester::lose_award(AwardRecord& record, const std::string& why, TimeMs s
     ++peer.strikes;
   }
   peer.paused_until_ms = std::max(peer.paused_until_ms, now_ + std::min(pause, max_pause_ms));
+  if (!record.votes.empty()) {
+    // The votes that are in still count, so the award is not settled yet; its farmer, and we after a crash, must know that the rest is over.
+    save_award(record);
+    refuse(record.award.farmer, rename_id<Hash>(record.award.award), "lease_over", why);
+  }
   for (UnitNumber u : record.award.units) {
     if (!lacks_vote(record, u)) continue;
     units_[u].active.erase(record.award.farmer);
@@ -692,6 +697,12 @@ void Requester::restore_unit(std::string_view key, std::string_view value) {
   --unfetched_count_;
 }
 
+/// Body and signature of the award. One whose lease is over is not said again: its record has zeros for a signature.
+void Requester::save_award(const AwardRecord& record) {
+  const Signature signature = record.lost ? Signature{} : record.message.signature;
+  emit(Save{"award", Bytes(record.award.award.view()), record.message.body + Bytes(reinterpret_cast<const char*>(signature.data()), signature.size())});
+}
+
 void Requester::restore_award(std::string_view value) {
   if (value.size() < 64) return;
   auto award = decode_award(value.substr(0, value.size() - 64));
@@ -701,6 +712,7 @@ void Requester::restore_award(std::string_view value) {
   record.message.body = Bytes(value.substr(0, value.size() - 64));
   for (std::size_t i = 0; i < 64; ++i) record.message.signature[i] = static_cast<std::uint8_t>(value[value.size() - 64 + i]);
   record.state = AwardState::sent;
+  record.lost = record.message.signature == Signature{};
   record.ref = award_ref(offer_.task, award->units, award->award);
   for (UnitNumber u : award->units) {
     if (u >= units_.size()) return;
@@ -714,6 +726,7 @@ void Requester::restore_award(std::string_view value) {
       }
       continue;
     }
+    if (record.lost) continue;
     unit.active[award->farmer] = award->award;
     ++peers_[award->farmer].outstanding;
     if (static_cast<std::int64_t>(unit.active.size()) >= unit.want) hungry_.erase(u);

@@ -151,7 +151,7 @@ class Requester {
   std::int64_t capacity(const Peer& peer) const;
   std::uint64_t draw(std::uint64_t bound);
   void refuse(const NodeKey& to, const Hash& about, std::string reason, std::string detail);
-  void save_state();
+  void save_award(const AwardRecord& record);
   AwardRecord* award_of(const NodeKey& from, const AwardId& id);
   void count(const NodeKey& farmer, void (*change)(Reputation&));
   template <class E> void emit(E effect) { effects_.emplace_back(std::move(effect)); }
