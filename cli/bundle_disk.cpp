@@ -1,3 +1,4 @@
+// Walking, hashing, checking, merging and copying: see bundle_disk.h.
 #include "cli/bundle_disk.h"
 
 #include <dirent.h>
@@ -32,7 +33,7 @@ struct Descriptor {
 };
 
 Error system_error(const std::string& what, const std::string& path) {
-  return fail(errno == ENOENT ? Code::not_found : Code::io, "cannot " + what + " " + path + ": " + std::strerror(errno));
+  return fail(errno == ENOENT ? Code::not_found : Code::io, "cannot " + what + " " + path + ": " + std::strerror(errno) + (errno == ENOSPC || errno == EDQUOT ? " (the disk is full)" : ""));
 }
 
 const char* kind_of(mode_t mode) {
@@ -111,22 +112,25 @@ Result<bool> same_content(const std::string& a, const std::string& b) {
 }  // namespace
 
 Result<void> write_file_atomically(const std::string& path, std::string_view bytes) {
-  const std::string temporary = path + ".new";
+  // A name of its own: two threads may write one path, and the last whole one wins.
+  static std::atomic<unsigned> count{0};
+  const std::string temporary = path + ".new-" + std::to_string(getpid()) + "-" + std::to_string(count++);
+  auto failed = [&](const char* what) {
+    auto error = system_error(what, path);
+    unlink(temporary.c_str());
+    return error;
+  };
   {
-    Descriptor file(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (file.fd < 0) return system_error("write", temporary);
+    Descriptor file(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
+    if (file.fd < 0) return system_error("write", path);
     while (!bytes.empty()) {
       ssize_t put = write(file.fd, bytes.data(), bytes.size());
-      if (put < 0) {
-        auto error = system_error("write", temporary);
-        unlink(temporary.c_str());
-        return error;
-      }
+      if (put < 0 && errno == EINTR) continue;
+      if (put < 0) return failed("write");
       bytes.remove_prefix(static_cast<std::size_t>(put));
     }
-    if (fdatasync(file.fd) != 0) return system_error("sync", temporary);
   }
-  if (rename(temporary.c_str(), path.c_str()) != 0) return system_error("rename to", path);
+  if (rename(temporary.c_str(), path.c_str()) != 0) return failed("replace");
   return {};
 }
 

@@ -1,10 +1,10 @@
 #include "cli/farmer_role.h"
 
+#include <algorithm>
 #include <filesystem>
-#include <fstream>
 
 #include "cli/node.h"
-#include "cli/results.h"
+#include "cli/pack.h"
 
 namespace tnode {
 namespace fs = std::filesystem;
@@ -54,7 +54,9 @@ void FarmerRole::reseed() {
     node_.work([this, path = path]() -> std::function<void()> {
       auto bundle = find_bundle(path);
       if (!bundle) return {};
-      return [this, bundle = std::move(*bundle)] { node_.swarm().seed({bundle.torrent.bytes, bundle.parent_dir, true}); };
+      return [this, bundle = std::move(*bundle)] {
+        node_.offer(bundle, fs::exists(bundle.parent_dir + "/" + twin_torrent_name) ? Node::Twin::yes : Node::Twin::no);
+      };
     });
 }
 
@@ -120,26 +122,25 @@ void FarmerRole::get_task(const TaskId& task, const std::array<std::uint8_t, 20>
     return;
   }
   if (auto there = find_bundle(dir)) {
-    node_.after_commit([this, there = *there] { node_.swarm().seed({there.torrent.bytes, there.parent_dir, true}); });
+    node_.offer(*there, Node::Twin::yes);
     return open_task(task, there->torrent, over);
   }
   std::error_code ec;
   fs::create_directories(dir, ec);
   node_.fetch(std::move(request), [this, task, dir, over](const FetchDone* done, const std::string& problem) {
     if (!done) return over(problem);
-    if (auto kept = keep_bundle(done->torrent, dir); !kept) return over(kept.error().message);
+    auto kept = keep_bundle(done->torrent, dir);
+    if (!kept) return over(kept.error().message);
+    node_.offer(*kept, Node::Twin::yes);
     open_task(task, done->torrent, over);
   });
 }
 
 void FarmerRole::open_task(const TaskId& task, const Torrent& torrent, std::function<void(const std::string&)> end) {
-  const std::string dir = node_.home().task_dir(task) + "/" + torrent.name;
-  std::ifstream file(dir + "/manifest", std::ios::binary);
-  Bytes bytes{std::istreambuf_iterator<char>(file), {}};
-  auto spec = decode_manifest(bytes);
-  if (!spec) return end("it is no task: " + spec.error().message);
-  if (torrent.name != "tnode-" + to_hex(sha256(bytes).view().substr(0, 8))) return end("it is no task: its name does not belong to its manifest");
-  get_foreign_inputs(task, Task{std::move(*spec), dir, {}}, std::move(end));
+  StoredBundle bundle{torrent, node_.home().task_dir(task)};
+  auto spec = read_manifest(bundle);
+  if (!spec) return end(spec.error().message);
+  get_foreign_inputs(task, Task{std::move(*spec), bundle.dir(), {}}, std::move(end));
 }
 
 void FarmerRole::get_foreign_inputs(const TaskId& task, Task opened, std::function<void(const std::string&)> end) {
@@ -202,7 +203,8 @@ void FarmerRole::on_report(const ExecutionReport& report) {
     fs::remove_all(job.dir, ec);
     return answer(UnitRan{report.job, false, report.problem, {}, {}, {}, {}});
   }
-  node_.work([this, home = node_.home(), job, report, answer]() -> std::function<void()> {
+  node_.work([this, home = node_.home(), job, report = ExecutionReport(report), answer, tamper = options_.tamper]() mutable -> std::function<void()> {
+    if (tamper) tamper(job.dir, report);
     auto packed = pack_unit_result(home, job.dir, job.task, job.unit, report);
     UnitRan ran;
     ran.job = report.job;
@@ -226,9 +228,7 @@ void FarmerRole::on_report(const ExecutionReport& report) {
 // --- results ---
 
 void FarmerRole::carry(const SeedResult& effect) {
-  node_.after_commit([this, result = effect.result] {
-    if (auto bundle = find_bundle(node_.home().result_dir(result))) node_.swarm().seed({bundle->torrent.bytes, bundle->parent_dir, true});
-  });
+  if (auto bundle = find_bundle(node_.home().result_dir(effect.result))) node_.offer(*bundle, Node::Twin::no);
 }
 
 void FarmerRole::carry(const DropResult& effect) {
@@ -240,28 +240,46 @@ void FarmerRole::carry(const DropResult& effect) {
 }
 
 void FarmerRole::carry(const MirrorResult& effect) {
-  const std::string dir = node_.home().result_dir(effect.result);
-  auto mirrored = [this, result = effect.result] { hear(ResultMirrored{result}); };
-  if (auto there = find_bundle(dir)) {
-    node_.after_commit([this, there = *there] { node_.swarm().seed({there.torrent.bytes, there.parent_dir, true}); });
-    return mirrored();
-  }
+  // The result, then its proof; one without a proof is worth keeping too.
+  auto prove = [this, effect] {
+    if (effect.certificate.is_zero()) return hear(ResultMirrored{effect.result});
+    mirror(rename_id<ResultId>(effect.certificate), effect.certificate_v1, effect.holder, Node::Twin::no, [this, result = effect.result](const StoredBundle* certificate) {
+      if (certificate) node_.remember_certificate(result, certificate->torrent);
+      hear(ResultMirrored{result});
+    });
+  };
   if (effect.bytes > options_.max_mirror_bytes) return;
+  mirror(effect.result, effect.v1_hash, effect.holder, Node::Twin::yes, [prove](const StoredBundle* bundle) {
+    if (bundle) prove();
+  });
+}
+
+void FarmerRole::mirror(const ResultId& id, const std::array<std::uint8_t, 20>& v1_hash, const NodeKey& holder, Node::Twin twin, std::function<void(const StoredBundle*)> end) {
+  const std::string dir = node_.home().result_dir(id);
+  if (auto there = find_bundle(dir)) {
+    node_.offer(*there, twin);
+    return end(&*there);
+  }
   std::error_code ec;
   fs::create_directories(dir, ec);
   FetchTorrent request;
-  request.v2_hash = rename_id<Hash>(effect.result);
-  request.v1_hash = effect.v1_hash;
+  request.v2_hash = rename_id<Hash>(id);
+  request.v1_hash = v1_hash;
   request.parent_dir = dir;
-  request.holders = {effect.holder};
+  request.holders = {holder};
   request.max_bytes = options_.max_mirror_bytes;
   request.stall_ms = fetch_stall_ms;
   ++mirroring_;
-  node_.fetch(std::move(request), [this, dir, mirrored](const FetchDone* done, const std::string&) {
+  node_.fetch(std::move(request), [this, dir, twin, end = std::move(end)](const FetchDone* done, const std::string&) {
     --mirroring_;
-    if (done && keep_bundle(done->torrent, dir)) return mirrored();
-    std::error_code ignored;
-    fs::remove_all(dir, ignored);
+    auto kept = done ? keep_bundle(done->torrent, dir) : Result<StoredBundle>(fail(Code::not_found, ""));
+    if (!kept) {
+      std::error_code ignored;
+      fs::remove_all(dir, ignored);
+      return end(nullptr);
+    }
+    node_.offer(*kept, twin);
+    end(&*kept);
   });
 }
 

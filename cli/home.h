@@ -35,5 +35,6 @@ class Home {
 };
 
 inline constexpr const char* bundle_torrent_name = "torrent";
+inline constexpr const char* twin_torrent_name = "v1.torrent";
 
 }  // namespace tnode

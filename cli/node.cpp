@@ -5,6 +5,7 @@
 
 #include "cli/farmer_role.h"
 #include "cli/requester_role.h"
+#include "cli/task_record.h"
 
 namespace tnode {
 namespace {
@@ -95,7 +96,7 @@ void Node::work_loop() {
     {
       std::unique_lock lock(mutex_);
       work_changed_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
-      if (stopping_) return;
+      if (jobs_.empty()) return;  // what was begun is finished, also when the node leaves
       job = std::move(jobs_.front());
       jobs_.pop_front();
     }
@@ -179,6 +180,18 @@ void Node::carry(const Erase& effect) {
   if (auto erased = writing().erase(effect.bucket, effect.key); !erased) give_up(erased.error());
 }
 
+void Node::offer(const StoredBundle& bundle, Twin twin) {
+  after_commit([this, bundle, twin] {
+    swarm_->seed({bundle.torrent.bytes, bundle.parent_dir, true});
+    if (twin == Twin::no) return;
+    work([this, bundle]() -> std::function<void()> {
+      auto bytes = v1_twin_of(bundle);
+      if (!bytes) return {};
+      return [this, bundle, bytes = std::move(*bytes)] { swarm_->seed({bytes, bundle.parent_dir, true}); };
+    });
+  });
+}
+
 void Node::fetch(FetchTorrent request, FetchEnd end, std::function<void(const FetchProgress&)> progress) {
   fetches_[request.v2_hash].push_back({std::move(end), std::move(progress)});
   after_commit([this, request = std::move(request)]() mutable { swarm_->fetch(std::move(request)); });
@@ -236,6 +249,7 @@ void Node::route(const NodeKey& from, Message message) {
     take_credit(from, credit->credit);
     return to_requesters();
   }
+  if (auto* ask = std::get_if<AskCertificateMessage>(&message)) return answer_about_certificate(from, ask->ask.result);
   if (std::holds_alternative<BidMessage>(message) || std::holds_alternative<MirroredMessage>(message)) return to_requesters();
   if (std::holds_alternative<RefuseMessage>(message)) to_requesters();
   to_farmer();
@@ -255,6 +269,14 @@ void Node::take_credit(const NodeKey& from, const Credit& credit) {
     if (debts->second.empty()) unclaimed_.erase(debts);
   }
   carry(Erase{"unclaimed", Bytes(from.view()) + Bytes(credit.award.view())});
+}
+
+void Node::remember_certificate(const ResultId& result, const Torrent& certificate) {
+  carry(Save{certificate_bucket, Bytes(result.view()), Bytes(certificate.v2_hash.view()) + Bytes(reinterpret_cast<const char*>(certificate.v1_hash.data()), certificate.v1_hash.size())});
+}
+
+void Node::answer_about_certificate(const NodeKey& from, const ResultId& result) {
+  if (auto at = find_certificate(*store_, result)) carry(Send{from, CertificateAtMessage{*at}});
 }
 
 void Node::on(const FetchDone& event) {

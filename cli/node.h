@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "cli/home.h"
+#include "cli/results.h"
 #include "core/effects.h"
 #include "executor/executor.h"
 #include "ledger/store.h"
@@ -54,6 +54,7 @@ class Node {
   const Home& home() const { return options_.home; }
   const KeyPair& key() const { return *key_; }
   Swarm& swarm() { return *swarm_; }
+  const Swarm& swarm() const { return *swarm_; }
   Executor* executor() { return executor_.get(); }
   /// Reads need no transaction; writes go through writing(), which opens the drain's one transaction.
   const Store& store() const { return *store_; }
@@ -65,6 +66,11 @@ class Node {
   void carry(const Erase& effect);
   /// Ends the node: its records can no longer be kept.
   void give_up(Error error) { if (!fatal_) fatal_ = std::move(error); }
+  /// Seeds a bundle, and when old clients should have it too its v1-only twin, made beside the loop.
+  enum class Twin { no, yes };
+  void offer(const StoredBundle& bundle, Twin twin);
+  /// From now on whoever asks for the proof of `result` is told of this bundle.
+  void remember_certificate(const ResultId& result, const Torrent& certificate);
   /// Who wants to know when a torrent is here or lost; once, by v2 hash.
   using FetchEnd = std::function<void(const FetchDone*, const std::string& problem)>;
   void fetch(FetchTorrent request, FetchEnd end, std::function<void(const FetchProgress&)> progress = {});
@@ -88,6 +94,7 @@ class Node {
   void on(const SwarmProblem& event);
   void route(const NodeKey& from, Message message);
   void take_credit(const NodeKey& from, const Credit& credit);
+  void answer_about_certificate(const NodeKey& from, const ResultId& result);
   TimeMs next_deadline() const;
   void work_loop();
 

@@ -12,6 +12,8 @@ namespace tnode {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr std::size_t read_bytes = 1 << 20;
+
 Result<Bytes> read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   Bytes bytes{std::istreambuf_iterator<char>(file), {}};
@@ -43,6 +45,19 @@ Result<StoredBundle> move_into_place(const std::string& from, const Torrent& tor
   return keep_bundle(torrent, parent_dir);
 }
 
+/// Writes a bundle that is in memory to its place among the results.
+Result<StoredBundle> keep_files(const Home& home, const Torrent& torrent, const std::vector<MemoryFile>& files) {
+  const std::string parent = home.result_dir(rename_id<ResultId>(torrent.v2_hash));
+  if (auto there = find_bundle(parent)) return there;
+  for (const auto& file : files) {
+    fs::path path = fs::path(parent) / torrent.name / file.path;  // build_torrent refused names that lead elsewhere
+    std::error_code ec;
+    fs::create_directories(path.parent_path(), ec);
+    if (auto written = write_plainly(path.string(), file.content, file.executable); !written) return written.error();
+  }
+  return keep_bundle(torrent, parent);
+}
+
 }  // namespace
 
 Result<StoredBundle> find_bundle(const std::string& parent_dir) {
@@ -60,6 +75,22 @@ Result<StoredBundle> find_bundle(const std::string& parent_dir) {
 Result<StoredBundle> keep_bundle(const Torrent& torrent, const std::string& parent_dir) {
   if (auto written = write_file_atomically(parent_dir + "/" + bundle_torrent_name, torrent.bytes); !written) return written.error();
   return StoredBundle{torrent, parent_dir};
+}
+
+Result<Bytes> v1_twin_of(const StoredBundle& bundle) {
+  const std::string path = bundle.parent_dir + "/" + twin_torrent_name;
+  if (fs::exists(path)) return read_file(path);
+  auto twin = build_v1_twin(bundle.torrent, [&](const std::string& file, const std::function<void(std::string_view)>& chunk) -> Result<void> {
+    std::ifstream stream(bundle.dir() + "/" + file, std::ios::binary);
+    if (!stream) return fail(Code::io, "cannot read " + bundle.dir() + "/" + file);
+    std::string buffer(read_bytes, '\0');
+    while (stream.read(buffer.data(), static_cast<std::streamsize>(buffer.size())) || stream.gcount() > 0)
+      chunk(std::string_view(buffer).substr(0, static_cast<std::size_t>(stream.gcount())));
+    return {};
+  });
+  if (!twin) return twin;
+  if (auto written = write_file_atomically(path, *twin); !written) return written.error();
+  return twin;
 }
 
 Result<PackedResult> pack_unit_result(const Home& home, const std::string& collected_dir, const TaskId& task, UnitNumber unit, const ExecutionReport& report) {
@@ -98,6 +129,21 @@ Result<PackedResult> pack_unit_result(const Home& home, const std::string& colle
   return packed;
 }
 
+Result<StoredBundle> keep_certificate(const Home& home, const Certificate& certificate, const TaskId& task) {
+  const Bytes manifest = certificate_manifest(task, certificate.result), bytes = encode_certificate(certificate);
+  if (bytes.size() > max_certificate_bytes) return fail(Code::invalid, "the certificate would be larger than 64 MiB");
+  const std::vector<MemoryFile> files{{certificate_file, false, bytes}, {"manifest", false, manifest}};
+  auto torrent = torrent_of_memory(certificate_name(manifest), files);
+  if (!torrent) return torrent.error();
+  return keep_files(home, *torrent, files);
+}
+
+Result<Certificate> read_certificate(const StoredBundle& bundle) {
+  auto bytes = read_file(bundle.dir() + "/" + certificate_file);
+  if (!bytes) return bytes.error();
+  return decode_certificate(*bytes);
+}
+
 Result<StoredBundle> keep_inline_result(const Home& home, const ResultId& agreed, const std::vector<InlineFile>& files) {
   std::string manifest;
   std::vector<MemoryFile> contents;
@@ -108,15 +154,7 @@ Result<StoredBundle> keep_inline_result(const Home& home, const ResultId& agreed
   auto torrent = torrent_of_memory(result_name(manifest), contents);
   if (!torrent) return torrent.error();
   if (rename_id<ResultId>(torrent->v2_hash) != agreed) return fail(Code::invalid, "the files sent are not the agreed result");
-  const std::string parent = home.result_dir(agreed);
-  if (auto there = find_bundle(parent)) return there;
-  for (const auto& file : files) {
-    fs::path path = fs::path(parent) / torrent->name / file.path;  // build_torrent refused names that lead elsewhere
-    std::error_code ec;
-    fs::create_directories(path.parent_path(), ec);
-    if (auto written = write_plainly(path.string(), file.content, file.executable); !written) return written.error();
-  }
-  return keep_bundle(*torrent, parent);
+  return keep_files(home, *torrent, contents);
 }
 
 }  // namespace tnode

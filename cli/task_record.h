@@ -1,9 +1,11 @@
 // What a node remembers of a task it offered: terms to go on with after a crash, and the state that `status` and `explain` show.
 #pragma once
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "cli/home.h"
 #include "core/messages.h"
 #include "ledger/store.h"
 
@@ -13,7 +15,7 @@ struct TaskRecord {
   Offer offer;                 ///< as it was signed; its bytes and so its id stay the same over restarts
   Seed draw_seed{};
   TimeMs queue_ms = 0, total_ms = 0;
-  std::string state = "running";  ///< "running", or the word of its ending
+  std::string state = "running";  ///< "running", "interrupted", or the word of its ending
   std::string reason;
   std::int64_t open = 0, leased = 0, accepted = 0, failed = 0, disputed = 0, replicas = 0;
   Micro paid_micro = 0;
@@ -24,11 +26,14 @@ struct TaskRecord {
   std::string out;             ///< folder that the outputs were copied to
   TimeMs updated_ms = 0;
   std::vector<std::string> explain;  ///< one line a farmer: "KEY: why"
-  bool running() const { return state == "running"; }
+  bool running() const { return state == "running" || state == "interrupted"; }  ///< to go on at the next run
 };
 
 Bytes encode_task_record(const TaskRecord& record);
 Result<TaskRecord> decode_task_record(std::string_view bytes);
+
+/// The store of a home, beside a node that may be running; `not_found` when there is none yet.
+Result<std::unique_ptr<Store>> open_store_for_reading(const Home& home);
 
 inline constexpr const char* task_bucket = "task";
 std::optional<TaskRecord> find_task_record(const Store& store, const TaskId& task);
@@ -36,6 +41,9 @@ std::optional<TaskRecord> find_task_record(const Store& store, const TaskId& tas
 std::vector<TaskRecord> all_task_records(const Store& store);
 /// By "last", or a unique prefix (≥ 6 hex digits) of a task or result id.
 Result<TaskRecord> match_task_record(const Store& store, const std::string& id);
+/// Where the proof of a result is, as this node knows it.
+inline constexpr const char* certificate_bucket = "certificate";
+std::optional<CertificateAt> find_certificate(const Store& store, const ResultId& result);
 /// Ends a task that no node works on: its holds are released, its record says `cancelled`. Inside a transaction of the caller's.
 Result<void> cancel_stored_task(Store& store, TaskRecord record, TimeMs now);
 

@@ -74,6 +74,8 @@ void Farmer::on(const MessageCame& event) {
     void operator()(const RevealMessage&) {}
     void operator()(const CreditMessage&) {}
     void operator()(const MirroredMessage&) {}
+    void operator()(const AskCertificateMessage&) {}
+    void operator()(const CertificateAtMessage&) {}
   };
   std::visit(Visitor{*this, event.from}, event.message);
 }
@@ -386,7 +388,7 @@ void Farmer::on_done(const NodeKey& from, const Done& done) {
   if (known == offers_.end() || known->second.offer.requester != from) return;
   known->second.over = true;
   mirror_asked_[done.result] = from;
-  emit(MirrorResult{from, done.result, done.v1_hash, done.bytes});
+  emit(MirrorResult{from, done.result, done.v1_hash, done.bytes, done.certificate, done.certificate_v1});
 }
 
 void Farmer::on(const ResultMirrored& event) {
@@ -493,6 +495,10 @@ TimeMs Farmer::next_deadline(TimeMs now) const {
   TimeMs next = now + 60'000;
   for (const auto& [id, lease] : leases_) next = std::min(next, ends_ms(lease));
   return std::max(next, now + 1);
+}
+
+std::size_t Farmer::open_offers() const {
+  return static_cast<std::size_t>(std::count_if(offers_.begin(), offers_.end(), [](const auto& entry) { return !entry.second.over && entry.second.declined.empty(); }));
 }
 
 std::string Farmer::why_idle() const {

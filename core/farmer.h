@@ -26,7 +26,8 @@ struct KeepHold { AwardId award; Bytes block; };
 /// Write our CREDIT for a checked DEBIT made out to us; answers BlockWritten, or BlockRefused when it contradicts what is known.
 struct WriteCredit { AwardId award; Bytes debit; };
 /// Keep the whole result alive; answers ResultMirrored.
-struct MirrorResult { NodeKey holder; ResultId result; std::array<std::uint8_t, 20> v1_hash{}; std::int64_t bytes = 0; };
+struct MirrorResult { NodeKey holder; ResultId result; std::array<std::uint8_t, 20> v1_hash{}; std::int64_t bytes = 0;
+                     Hash certificate; std::array<std::uint8_t, 20> certificate_v1{}; };
 /// Meet a node that only its offer, passed on by others, told of.
 struct Meet { TaskId task; std::array<std::uint8_t, 20> v1_hash{}; std::string endpoint; };
 
@@ -81,6 +82,8 @@ class Farmer {
   /// One line on what it waits for.
   std::string why_idle() const;
   std::size_t offers_known() const { return offers_.size(); }
+  /// Offers that this farmer could still be awarded units of.
+  std::size_t open_offers() const;
   std::size_t running() const { return running_.size(); }
 
  private:

@@ -13,6 +13,8 @@ std::string units_text(const std::vector<UnitNumber>& units) {
   return std::to_string(units.front()) + "…" + std::to_string(units.back()) + " (" + std::to_string(units.size()) + ")";
 }
 
+Bytes signature_bytes(const Signed& message) { return Bytes(reinterpret_cast<const char*>(message.signature.data()), message.signature.size()); }
+
 /// What is counted: how a run ended is part of the answer, or one voter could put a wrong ending beside the right files.
 ResultId ballot(const Vote& vote) {
   return rename_id<ResultId>(domain_hash("ballot", Bytes(vote.result.view()) + std::string(outcome_word(vote.outcome.kind)) + " " + std::to_string(vote.outcome.exit_code)));
@@ -120,6 +122,8 @@ void Requester::on(const MessageCame& event) {
     void operator()(const VerdictMessage&) {}
     void operator()(const DoneMessage&) {}
     void operator()(const CancelMessage&) {}
+    void operator()(const AskCertificateMessage&) {}
+    void operator()(const CertificateAtMessage&) {}
   };
   std::visit(Visitor{*this, event.from}, event.message);
 }
@@ -133,6 +137,7 @@ void Requester::on_bid(const NodeKey& from, const Bid& bid) {
   if (bid.slots < 1 || bid.queue < 1) return refuse(from, rename_id<Hash>(id_), "bad_bid", "slots and queue are at least 1");
   bool fresh = !peer.bid.has_value();
   peer.bid = bid;
+  peer.window = std::max(peer.window, units_per_slot * bid.slots);
   peer.refusal.clear();
   if (fresh) note("bid", {{"farmer", to_hex(from)}, {"price_micro", std::to_string(bid.price_micro)}, {"slots", std::to_string(bid.slots)},
                           {"limits", bid.limit_mode}, {"platform", bid.platform}});
@@ -158,6 +163,7 @@ void Requester::on_commit(const NodeKey& from, const Signed& message) {
     record->state = AwardState::accepted;
     record->lease_until_ms = now_ + record->award.lease_ms;
   }
+  const bool was_whole = record->commits.size() == record->award.units.size();
   for (const auto& [unit, hash] : commit->units) {
     if (!std::binary_search(record->award.units.begin(), record->award.units.end(), unit)) {
       refuse(from, rename_id<Hash>(commit->award), "not_leased", "unit " + std::to_string(unit));
@@ -169,6 +175,14 @@ void Requester::on_commit(const NodeKey& from, const Signed& message) {
     // A repeated commit means that the farmer may have missed the commit set.
     if (!record->votes.count(unit)) record->asked.erase(unit);
   }
+  if (!was_whole && record->commits.size() == record->award.units.size()) widen(peers_[from], now_ - record->sent_ms);
+}
+
+/// How many units a farmer holds follows its pace: enough to keep it busy over a round trip, not more than others could share.
+void Requester::widen(Peer& peer, TimeMs took_ms) {
+  if (!peer.bid) return;
+  if (took_ms <= quick_award_ms) peer.window = std::min(peer.bid->queue, 2 * peer.window);
+  else if (took_ms >= slow_award_ms) peer.window = std::max(units_per_slot * peer.bid->slots, peer.window / 2);
 }
 
 void Requester::on_reveal(const NodeKey& from, const RevealMessage& message) {
@@ -177,6 +191,8 @@ void Requester::on_reveal(const NodeKey& from, const RevealMessage& message) {
   AwardRecord* record = award_of(from, reveal->award);
   if (!record || record->lost) return refuse(from, rename_id<Hash>(reveal->award), "lease_over", "the award is unknown or its lease ended");
   if (!verify_body(from, reveal_domain, message.reveal)) return refuse(from, rename_id<Hash>(reveal->award), "bad_signature", "reveal");
+  // Kept for the certificate, also across runs: the offer, then what tells this reveal from others.
+  emit(Save{"reveal", Bytes(id_.view()) + Bytes(sha256(message.reveal.body).view()), Bytes(from.view()) + signature_bytes(message.reveal) + message.reveal.body});
   for (const auto& [number, vote] : reveal->units) {
     auto committed = record->commits.find(number);
     if (committed == record->commits.end() || committed->second != commitment(offer_.task, number, reveal->award, from, vote)) {
@@ -299,12 +315,13 @@ void Requester::on(const ResultFetched& event) {
 
 void Requester::on(const ResultAssembled& event) {
   assembling_ = false;
-  if (!event.ok) return finish(Ending::failed, event.reason);
+  // Units that contradict each other are the task's fault; a full disk is ours, and may be mended before the next run.
+  if (!event.ok) return finish(event.tasks_fault ? Ending::failed : Ending::error, event.reason);
   assembled_ = true;
   whole_ = event;
   linger_until_ms_ = now_ + linger_ms;
   for (const auto& [key, peer] : peers_)
-    if (peer.up && peer.bid) emit(Send{key, DoneMessage{Done{id_, event.result, event.v1_hash, event.bytes}}});
+    if (peer.up && peer.bid) emit(Send{key, DoneMessage{Done{id_, event.result, event.v1_hash, event.bytes, event.certificate, event.certificate_v1}}});
 }
 
 void Requester::on(const CancelTask&) { finish(Ending::cancelled, "cancelled"); }
@@ -532,7 +549,7 @@ void Requester::settle_awards() {
 
 bool Requester::usable(const Peer& peer) const { return peer.up && peer.bid && now_ >= std::max(peer.paused_until_ms, peer.too_dear_until_ms); }
 
-std::int64_t Requester::capacity(const Peer& peer) const { return peer.bid->queue - peer.outstanding; }
+std::int64_t Requester::capacity(const Peer& peer) const { return std::min(peer.bid->queue, peer.window) - peer.outstanding; }
 
 bool Requester::may_lease_now() const {
   if (first_lease_done_) return true;

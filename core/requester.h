@@ -32,7 +32,8 @@ using RequesterEffect = std::variant<Send, Save, Erase, Note, WriteHold, WriteDe
 
 // --- events ---
 struct ResultFetched { UnitNumber unit = 0; bool ok = false; std::string reason; };
-struct ResultAssembled { bool ok = false; std::string reason; ResultId result; std::array<std::uint8_t, 20> v1_hash{}; std::int64_t bytes = 0; };
+struct ResultAssembled { bool ok = false; bool tasks_fault = false; std::string reason; ResultId result; std::array<std::uint8_t, 20> v1_hash{}; std::int64_t bytes = 0;
+                        Hash certificate; std::array<std::uint8_t, 20> certificate_v1{}; };
 struct CancelTask {};
 using RequesterEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, ResultFetched, ResultAssembled, CancelTask, Tick>;
 
@@ -60,6 +61,7 @@ class Requester {
 
   const Offer& offer() const { return offer_; }
   const OfferId& id() const { return id_; }
+  const Signed& signed_offer() const { return offer_message_; }
   bool finished() const { return finished_; }
   bool owns(const AwardId& award) const { return awards_.count(award) != 0; }
 
@@ -81,6 +83,7 @@ class Requester {
     std::optional<Bid> bid;
     std::string refusal;            // why there is no usable bid
     std::int64_t outstanding = 0;   // units leased and not run: a committed one takes no place in a farmer's queue
+    std::int64_t window = 0;        // most that it may hold now: grows while it is quick, so that late comers find work too
     TimeMs paused_until_ms = 0;     // after a refused or lost award
     TimeMs too_dear_until_ms = 0;   // after a HOLD for it was refused
     int strikes = 0;                // awards refused or left to lapse since it last showed a vote
@@ -149,6 +152,7 @@ class Requester {
   bool may_lease_now() const;
   bool usable(const Peer& peer) const;
   std::int64_t capacity(const Peer& peer) const;
+  static void widen(Peer& peer, TimeMs took_ms);
   std::uint64_t draw(std::uint64_t bound);
   void refuse(const NodeKey& to, const Hash& about, std::string reason, std::string detail);
   void save_award(const AwardRecord& record);
@@ -200,6 +204,9 @@ inline constexpr TimeMs accept_wait_ms = 10'000;       ///< an award that is not
 inline constexpr TimeMs reveal_wait_ms = 30'000;       ///< a farmer that is asked for its votes has at least this long to show them
 inline constexpr TimeMs absence_grace_ms = 8'000;      ///< a farmer whose channel is gone this long loses its leases
 inline constexpr TimeMs fetch_allowance_ms = 120'000;  ///< added to a lease for getting the task
+inline constexpr TimeMs quick_award_ms = 500;          ///< a farmer that commits to a whole award within this gets twice as much the next time
+inline constexpr TimeMs slow_award_ms = 4'000;         ///< one that takes longer than this gets half as much
+inline constexpr std::int64_t units_per_slot = 2;      ///< where the window begins: one to run, one to follow
 inline constexpr TimeMs lost_pause_ms = 5'000;         ///< a farmer that lost a lease gets no new one for this long
 inline constexpr TimeMs max_pause_ms = 3'600'000;      ///< the longest of these pauses, which grow with each award that comes to nothing
 inline constexpr TimeMs linger_ms = 3'000;             ///< after the end: wait for credits and for a mirror of the result

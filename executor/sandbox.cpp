@@ -222,6 +222,7 @@ bool Sandbox::take_frame(std::uint32_t type, std::string_view payload) {
       return true;
     }
     case INIT_COLLECTED:
+      outputs_.end_index();
       if (++next_ < request_.invocations.size()) send_next();
       else finish();
       return true;

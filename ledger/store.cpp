@@ -191,9 +191,17 @@ std::optional<Block> Store::find_block(const BlockId& id) const {
   return std::nullopt;
 }
 
-Micro Store::credited_from(const NodeKey& key) const {
-  auto statement = impl_->database->prepare("SELECT COALESCE(SUM(o.amount), 0) FROM own o JOIN foreign_blocks f ON o.link = f.id WHERE o.type = 5 AND f.key = ?");
-  return statement.blob(key.view()).row() ? statement.number_at(0) : 0;
+Store::Known Store::known_of(const NodeKey& key) const {
+  auto count = [&](const char* sql) {
+    auto statement = impl_->database->prepare(sql);
+    return statement.blob(key.view()).row() ? statement.number_at(0) : 0;
+  };
+  Known known;
+  known.blocks = count("SELECT COUNT(*) FROM foreign_blocks WHERE key = ?");
+  known.paid_to_us_micro = count("SELECT COALESCE(SUM(o.amount), 0) FROM own o JOIN foreign_blocks f ON o.link = f.id WHERE o.type = 5 AND f.key = ?");
+  known.received_from_us_micro = count("SELECT COALESCE(SUM(o.amount), 0) FROM own o JOIN foreign_blocks f ON f.link = o.id WHERE o.type = 4 AND f.type = 5 AND f.key = ?");
+  known.forked = count("SELECT COUNT(*) FROM frauds WHERE key = ?") > 0;
+  return known;
 }
 
 Balance Store::balance() const {

@@ -23,8 +23,8 @@ TEST_CASE("paying_moves_credits_and_the_sum_stays_zero") {
   committed(*b, [&] { credit = good(b->credit(*debit, 4000)); });
   REQUIRE(b->balance().balance_micro == 2 * credit_micro);
   REQUIRE(b->balance().unclaimed_micro == 0);
-  REQUIRE(b->credited_from(alice.key()) == 2 * credit_micro);
-  REQUIRE(b->credited_from(carol.key()) == 0);
+  REQUIRE(b->known_of(alice.key()).paid_to_us_micro == 2 * credit_micro);
+  REQUIRE(b->known_of(carol.key()).paid_to_us_micro == 0);
 
   committed(*a, [&] { REQUIRE(a->keep_foreign(*credit).ok()); });
   REQUIRE(a->balance().unclaimed_out_micro == 0);

@@ -29,7 +29,7 @@ FarmerOptions farmer_options(const KeyPair& key, const NodeTerms& terms, Micro b
 constexpr TimeMs fetch_stall_ms = 30'000;
 
 std::string story_of(const Message& message) {
-  static constexpr const char* names[] = {"OFFER", "BID", "AWARD", "ACCEPT", "COMMIT", "COMMITSET", "REVEAL", "VERDICT", "CREDIT", "DONE", "MIRRORED", "CANCEL", "REFUSE"};
+  static constexpr const char* names[] = {"OFFER", "BID", "AWARD", "ACCEPT", "COMMIT", "COMMITSET", "REVEAL", "VERDICT", "CREDIT", "DONE", "MIRRORED", "CANCEL", "REFUSE", "ASK-CERTIFICATE", "CERTIFICATE"};
   std::string text = names[message.index()];
   auto units = [&](const auto& body) {
     text += " " + short_hex(body.award) + " units";
@@ -416,7 +416,11 @@ void SimNode::carry(SimTask& task, const RequesterEffect& effect) {
   if (auto* fetch = std::get_if<FetchResult>(&effect)) return fetch_result(task, *fetch);
   if (std::holds_alternative<AssembleResult>(effect))
     return later(world_.random().between(1, 100), [this, &task] {
-      hear(task, ResultAssembled{true, {}, rename_id<ResultId>(sha256("whole " + to_hex(task.offer.task))), {}, 1000});
+      ResultAssembled whole;
+      whole.ok = true;
+      whole.result = rename_id<ResultId>(sha256("whole " + to_hex(task.offer.task)));
+      whole.bytes = 1000;
+      hear(task, whole);
     });
   if (auto* finished = std::get_if<Finished>(&effect)) {
     demand(task.pending.empty(), "nothing that the ledger answered is left unheard when a task ends");

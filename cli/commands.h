@@ -1,0 +1,46 @@
+// The commands of the program, each a function from what was asked to an exit status.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "cli/farmer_role.h"
+#include "cli/options.h"
+
+namespace tnode {
+
+struct SeedOptions {
+  std::string task;                     ///< task.yaml or a task's .torrent
+  std::string out;                      ///< where outputs go; empty: ./NAME-result
+  bool torrent_only = false, dry_run = false, detach = false, again = false;
+  std::vector<std::string> settings;    ///< --set
+};
+int run_seed(const GlobalOptions& global, const SeedOptions& options);
+
+struct FarmOptions {
+  std::string watch;
+  std::int64_t slots = -1;              ///< -1: one per CPU; 0: take part in the swarm without executing
+  std::string min_price = "0.1";
+  std::string accept;                   ///< "", "anyone", "watched" or keys, comma separated
+  bool once = false;
+  Tamper tamper;                        ///< set by tests that need a liar; no flag reaches it
+};
+int run_farm(const GlobalOptions& global, const FarmOptions& options);
+
+struct GetOptions { std::string what, out = "."; bool verify = false; std::string timeout = "2m"; };
+int run_get(const GlobalOptions& global, const GetOptions& options);
+
+int run_status(const GlobalOptions& global, const std::string& id);
+int run_explain(const GlobalOptions& global, const std::string& id);
+int run_cancel(const GlobalOptions& global, const std::string& id);
+int run_ledger_balance(const GlobalOptions& global);
+int run_ledger_history(const GlobalOptions& global);
+int run_ledger_audit(const GlobalOptions& global, const std::string& key);
+int run_key_show(const GlobalOptions& global);
+int run_doctor(const GlobalOptions& global);
+struct DevnetOptions { int farmers = 3; std::string task, out; std::vector<std::string> settings; bool keep = false; };
+int run_devnet(const GlobalOptions& global, const DevnetOptions& options);
+
+/// Prints the error and gives the exit status that belongs to its code.
+int fail_with(const Error& error);
+
+}  // namespace tnode

@@ -1,0 +1,25 @@
+// What other commands ask of the node that runs with the same home: one file a request, in a folder that the node watches.
+#pragma once
+#include <functional>
+#include <memory>
+
+#include "cli/home.h"
+#include "swarm/watch_folder.h"
+
+namespace tnode {
+
+class Node;
+
+/// While it lives, requests in the home's control folder reach the node's loop and are deleted.
+class ControlFolder {
+ public:
+  ControlFolder(Node& node, std::function<void(const TaskId&)> cancel);
+
+ private:
+  std::unique_ptr<WatchFolder> folder_;
+};
+
+/// Asks the node that runs to give a task up.
+Result<void> ask_to_cancel(const Home& home, const TaskId& task);
+
+}  // namespace tnode

@@ -1,0 +1,98 @@
+// `tnode doctor`: is this machine fit to take part? Each line ok, weaker or missing, with what mends it.
+#include <sys/statvfs.h>
+#include <sys/timex.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <thread>
+
+#include "cli/commands.h"
+#include "cli/home.h"
+#include "cli/node.h"
+#include "cli/output.h"
+#include "cli/task_record.h"
+#include "cli/quantities.h"
+#include "executor/executor.h"
+
+namespace tnode {
+namespace {
+
+using Check = SandboxState::Check;
+
+constexpr std::int64_t wanted_disk = 1LL << 30;
+constexpr int dht_wait_tries = 50;  // of 100 ms
+
+Check disk_check(const Home& home) {
+  struct statvfs status;
+  if (statvfs(home.dir().c_str(), &status) != 0) return {"disk", Check::missing, "the home " + home.dir() + " cannot be looked at", "choose another --home"};
+  const auto free = static_cast<std::int64_t>(status.f_bavail) * static_cast<std::int64_t>(status.f_frsize);
+  if (free < wanted_disk) return {"disk", Check::weaker, format_size(free) + " free below " + home.dir(), "make room, or choose another --home"};
+  return {"disk", Check::good, format_size(free) + " free below " + home.dir(), ""};
+}
+
+Check clock_check() {
+  timex state{};
+  const int kind = adjtimex(&state);
+  if (kind == TIME_ERROR || (state.status & STA_UNSYNC)) return {"clock", Check::weaker, "the kernel does not know that the clock is synchronised", "sudo timedatectl set-ntp true"};
+  return {"clock", Check::good, "synchronised", ""};
+}
+
+Check store_check(const Home& home) {
+  if (!std::filesystem::exists(home.store_path())) return {"ledger", Check::good, "none yet", ""};
+  auto store = open_store_for_reading(home);
+  if (!store) return {"ledger", Check::missing, store.error().message, "restore " + home.store_path() + " from a backup"};
+  return {"ledger", Check::good, std::to_string((*store)->balance().blocks) + " blocks, all adding up", ""};
+}
+
+/// Listens and, where there is somebody to ask, waits for the DHT to answer.
+std::vector<Check> network_checks(const GlobalOptions& global, const Home& home) {
+  auto options = swarm_options(global);
+  if (!options) return {{"network", Check::missing, options.error().message, "correct the option"}};
+  options->data_dir = home.dir();
+  options->key_seed.fill(1);
+  options->join_board = false;
+  auto swarm = Swarm::start(*options, [](SwarmEvent) {});
+  if (!swarm) return {{"port", Check::missing, swarm.error().message, "choose another --listen, or stop what uses the port"}};
+  std::vector<Check> checks{{"port", Check::good, "listens on " + (*swarm)->listen_endpoint(), ""}};
+  const bool loopback = global.listen.starts_with("127.");
+  if (loopback && options->bootstrap.empty()) {
+    checks.push_back({"dht", Check::good, "private, and this node would be its first; others start with --bootstrap " + (*swarm)->listen_endpoint(), ""});
+    return checks;
+  }
+  for (int tries = 0; tries < dht_wait_tries && !(*swarm)->health().dht_running; ++tries) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  if ((*swarm)->health().dht_running) checks.push_back({"dht", Check::good, "answers", ""});
+  else checks.push_back({"dht", Check::weaker, "nobody answered within 5 s", "allow outgoing UDP, or name a node with --bootstrap HOST:PORT or --peer HOST:PORT"});
+  return checks;
+}
+
+}  // namespace
+
+int run_doctor(const GlobalOptions& global) {
+  auto home = Home::find(global.home);
+  if (!home) return fail_with(home.error());
+  if (auto made = home->make(); !made) return fail_with(made.error());
+  // The sandbox first: it forks, which must come before the network's threads.
+  std::vector<Check> checks = examine_sandbox(home->dir()).checks;
+  for (auto& check : network_checks(global, *home)) checks.push_back(std::move(check));
+  checks.push_back(clock_check());
+  checks.push_back(disk_check(*home));
+  checks.push_back(store_check(*home));
+  std::string text;
+  Json list = Json::array();
+  bool missing = false, no_sandbox = false;
+  const char* const words[] = {"ok", "weaker", "missing"};
+  for (const auto& check : checks) {
+    char line[64];
+    std::snprintf(line, sizeof line, "%-8s %-12s ", words[check.level], check.what.c_str());
+    text += line + check.detail + "\n";
+    if (!check.remedy.empty()) text += "                       mend: " + check.remedy + "\n";
+    list.push_back({{"what", check.what}, {"level", words[check.level]}, {"detail", check.detail}, {"remedy", check.remedy}});
+    missing = missing || check.level == Check::missing;
+    no_sandbox = no_sandbox || (check.level == Check::missing && (check.what == "bubblewrap" || check.what == "namespaces" || check.what == "sandbox"));
+  }
+  Output(global).answer(Json{{"checks", list}, {"good", !missing}}, text, missing ? "missing" : "ok");
+  return no_sandbox ? exit_no_sandbox : missing ? exit_error : exit_done;
+}
+
+}  // namespace tnode

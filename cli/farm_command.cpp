@@ -1,0 +1,207 @@
+// `tnode farm`: takes part in the swarm, executes what others offer, earns.
+#include <sys/statvfs.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "cli/commands.h"
+#include "cli/control.h"
+#include "cli/farmer_role.h"
+#include "cli/node.h"
+#include "cli/output.h"
+#include "cli/requester_role.h"
+#include "cli/signals.h"
+#include "cli/watched_tasks.h"
+#include "core/amount.h"
+
+namespace tnode {
+namespace {
+
+constexpr TimeMs idle_line_every_ms = 15'000;  // why nothing happens, said when it changes
+constexpr TimeMs once_check_ms = 500;
+constexpr TimeMs once_quiet_ms = 1'500;        // --once: nothing to do for so long
+
+/// What `runtime: host` means here: distribution, version and machine.
+std::string platform_of_host() {
+  std::string id = "linux", version;
+  std::ifstream release("/etc/os-release");
+  for (std::string line; std::getline(release, line);) {
+    auto value = [&](std::string_view key) -> std::optional<std::string> {
+      if (!line.starts_with(key)) return std::nullopt;
+      std::string text = line.substr(key.size());
+      std::erase(text, '"');
+      return text;
+    };
+    if (auto text = value("ID=")) id = *text;
+    if (auto text = value("VERSION_ID=")) version = *text;
+  }
+  utsname machine{};
+  uname(&machine);
+  return (id + (version.empty() ? "" : "-" + version) + "/" + machine.machine).substr(0, 64);
+}
+
+std::int64_t free_disk(const std::string& path) {
+  struct statvfs status;
+  return statvfs(path.c_str(), &status) == 0 ? static_cast<std::int64_t>(status.f_bavail) * static_cast<std::int64_t>(status.f_frsize) : 0;
+}
+
+Result<FarmerOptions> farmer_options(const FarmOptions& options, const SandboxState* sandbox, const Home& home) {
+  FarmerOptions farmer;
+  const auto cpus = static_cast<std::int64_t>(std::max(1u, std::thread::hardware_concurrency()));
+  farmer.slots = options.slots < 0 ? cpus : options.slots;
+  auto price = parse_credits(options.min_price);
+  if (!price || *price < 0) return fail(Code::invalid, "--min-price wants credits a unit, like 0.5, not '" + options.min_price + "'");
+  farmer.min_price_micro = *price;
+  struct sysinfo memory {};
+  sysinfo(&memory);
+  farmer.cpus = cpus;
+  farmer.memory_bytes = static_cast<std::int64_t>(memory.totalram) * memory.mem_unit;
+  farmer.disk_bytes = free_disk(home.dir());
+  farmer.limit_mode = sandbox ? sandbox->limit_mode : "none";
+  farmer.platform = platform_of_host();
+  std::string accept = options.accept;
+  // Strangers' code only where every layer of the sandbox holds; a user may decide otherwise.
+  if (accept.empty()) accept = sandbox && sandbox->whole ? "anyone" : "watched";
+  if (accept == "anyone") farmer.accept = FarmerOptions::AcceptFrom::anyone;
+  else if (accept == "watched") farmer.accept = FarmerOptions::AcceptFrom::watched;
+  else {
+    farmer.accept = FarmerOptions::AcceptFrom::listed;
+    std::stringstream keys(accept);
+    for (std::string text; std::getline(keys, text, ',');) {
+      auto bytes = from_hex(text);
+      auto key = bytes ? NodeKey::from_bytes(*bytes) : Result<NodeKey>(fail(Code::invalid, ""));
+      if (!key) return fail(Code::invalid, "--accept wants anyone, watched, or node keys of 64 hex digits with commas between, not '" + text + "'");
+      farmer.listed.insert(*key);
+    }
+  }
+  return farmer;
+}
+
+class FarmCommand {
+ public:
+  FarmCommand(const GlobalOptions& global, const FarmOptions& options) : options_(options), global_(global), output_(global) {}
+  int run();
+
+ private:
+  void show(const Note& note);
+  void idle_line();
+  void leave_when_done();
+
+  FarmOptions options_;
+  GlobalOptions global_;
+  Output output_;
+  std::unique_ptr<Node> node_;
+  std::unique_ptr<WatchedTasks> watched_;
+  std::string last_idle_;
+  TimeMs idle_since_ms_ = 0;
+};
+
+int FarmCommand::run() {
+  auto home = Home::find(global_.home);
+  if (!home) return fail_with(home.error());
+  auto swarm = swarm_options(global_);
+  if (!swarm) {
+    (void)fail_with(swarm.error());
+    return exit_usage;
+  }
+  swarm->bulk = true;
+  if (auto made = home->make(); !made) return fail_with(made.error());
+  // First of all: the runner must not inherit sockets, stores or threads.
+  std::unique_ptr<Executor> executor;
+  if (options_.slots != 0) {
+    auto started = Executor::start(home->dir());
+    if (!started) {
+      (void)fail_with(started.error());
+      return started.error().code == Code::unavailable ? exit_no_sandbox : exit_error;
+    }
+    executor = std::move(*started);
+    for (const auto& each : executor->state().checks)
+      if (each.level == SandboxState::Check::weaker) output_.line("sandbox  " + each.what + " weaker: " + each.detail);
+  }
+  auto farmer = farmer_options(options_, executor ? &executor->state() : nullptr, *home);
+  if (!farmer) {
+    (void)fail_with(farmer.error());
+    return exit_usage;
+  }
+  Signals signals;
+  auto node = Node::start({*home, *swarm}, std::move(executor));
+  if (!node) return fail_with(node.error());
+  node_ = std::move(*node);
+  node_->on_problem([this](const std::string& what) { if (output_.verbose()) output_.problem(what); });
+  FarmerRoleOptions role;
+  role.farmer = *farmer;
+  role.tamper = options_.tamper;
+  node_->add(std::make_unique<FarmerRole>(*node_, role, [this](const Note& note) { show(note); }));
+  output_.line("node     " + to_hex(node_->key().key()));
+  output_.line("listen   " + node_->swarm().listen_endpoint() + (options_.slots == 0 ? "  (no slots: swarm only)" : "  slots " + std::to_string(farmer->slots) + ", asks " + format_credits(farmer->min_price_micro) + " credits a unit"));
+  output_.event("farming", {{"key", to_hex(node_->key().key())}, {"listen", node_->swarm().listen_endpoint()}, {"slots", farmer->slots}, {"min_price_micro", farmer->min_price_micro}, {"limits", farmer->limit_mode}});
+  if (!options_.watch.empty()) {
+    auto watched = WatchedTasks::start(*node_, options_.watch, output_);
+    if (!watched) return fail_with(watched.error());
+    watched_ = std::move(*watched);
+  }
+  ControlFolder control(*node_, [this](const TaskId& task) {
+    for (const auto& requester : node_->requesters())
+      if (requester->task() == task) requester->hear(CancelTask{});
+  });
+  signals.on_signal([this](int) {
+    node_->post([this] {
+      output_.line("leaving; what was accepted and not finished goes on at the next start");
+      node_->leave();
+    });
+  });
+  idle_line();
+  if (options_.once) leave_when_done();
+  auto ran = node_->run();
+  watched_.reset();
+  if (!ran) return fail_with(ran.error());
+  const auto balance = node_->store().balance();
+  output_.event("left", {{"balance_micro", balance.balance_micro}});
+  node_.reset();
+  return exit_done;
+}
+
+void FarmCommand::idle_line() {
+  const std::string why = node_->farmer()->farmer().why_idle();
+  if (why != last_idle_ && why != "working") output_.line("idle     " + why);
+  last_idle_ = why;
+  node_->later(idle_line_every_ms, [this] { idle_line(); });
+}
+
+/// --once: leaves when offers were there and none is left, or nothing came at all.
+void FarmCommand::leave_when_done() {
+  const bool busy = !node_->farmer()->at_rest() || node_->farmer()->farmer().open_offers() > 0 || (watched_ && watched_->busy()) || !node_->requesters().empty();
+  const bool met = node_->farmer()->farmer().offers_known() > 0 || watched_;
+  if (busy || !met) idle_since_ms_ = 0;
+  else if (idle_since_ms_ == 0) idle_since_ms_ = node_->now();
+  if (idle_since_ms_ != 0 && node_->now() >= idle_since_ms_ + once_quiet_ms) {
+    output_.line("nothing is left to do");
+    return node_->leave();
+  }
+  node_->later(once_check_ms, [this] { leave_when_done(); });
+}
+
+void FarmCommand::show(const Note& note) {
+  output_.event(note);
+  const std::string task = field(note, "task").substr(0, 12);
+  auto credits = [&](const char* name) { return format_credits(std::atoll(field(note, name).c_str())); };
+  if (note.what == "offer") output_.line("offer    " + task + "  \"" + field(note, "name") + "\", " + field(note, "units") + " units, up to " + credits("max_price_micro") + " credits each");
+  else if (note.what == "declined") output_.line("declined " + task + "  " + field(note, "reason"));
+  else if (note.what == "bid") output_.line("bid      " + task + "  " + credits("price_micro") + " credits a unit");
+  else if (note.what == "ran" && (output_.verbose() || field(note, "outcome") != "exited" || field(note, "exit_code") != "0"))
+    output_.line("ran      " + task + "  unit " + field(note, "unit") + ": " + field(note, "outcome") + ", exit " + field(note, "exit_code") + ", " + field(note, "wall_ms") + " ms");
+  else if (note.what == "earned") output_.line("earned   " + credits("amount_micro") + " credits from " + field(note, "from").substr(0, 12) + ", balance " + credits("balance_micro"));
+  else if (note.what == "underpaid") output_.line("underpaid " + task + " by " + field(note, "requester").substr(0, 12));
+  else if (note.what == "lease_dropped") output_.line("dropped  " + task + "  " + field(note, "reason"));
+  else if (note.what == "sandbox_failed") output_.line("sandbox  unit " + field(note, "unit") + ": " + field(note, "problem"));
+  else if (note.what == "credit_refused") output_.line("refused  a payment: " + field(note, "reason"));
+}
+
+}  // namespace
+
+int run_farm(const GlobalOptions& global, const FarmOptions& options) { return FarmCommand(global, options).run(); }
+
+}  // namespace tnode

@@ -1,0 +1,146 @@
+// The program: its options and commands, and nothing else.
+#include <CLI/CLI.hpp>
+
+#include <sys/stat.h>
+
+#include <cstdio>
+
+#include "cli/commands.h"
+#include "cli/home.h"
+
+namespace {
+
+using namespace tnode;
+
+constexpr const char* version = "0.1.0";
+
+/// The first word that is a command, for config.yaml's part of that name.
+std::string command_in(const std::vector<std::string>& arguments, const CLI::App& app) {
+  for (const auto& argument : arguments)
+    for (const auto* command : app.get_subcommands(nullptr))
+      if (command->get_name() == argument) return argument;
+  return {};
+}
+
+std::string home_in(const std::vector<std::string>& arguments) {
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i] == "--home" && i + 1 < arguments.size()) return arguments[i + 1];
+    if (arguments[i].starts_with("--home=")) return arguments[i].substr(7);
+  }
+  return {};
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{"tnode turns BitTorrent into a computer: offer tasks, execute others', verify by agreement."};
+  app.name("tnode");
+  app.set_version_flag("--version", version);
+  app.require_subcommand(1);
+  app.fallthrough();
+
+  GlobalOptions global;
+  app.add_option("--home", global.home, "Folder of this node's key, store and torrents (also TNODE_HOME)")->type_name("DIR")->take_last();
+  app.add_option("--listen", global.listen, "Address to listen on; a loopback address makes a private net")->type_name("IP:PORT")->take_last();
+  app.add_option("--bootstrap", global.bootstrap, "A DHT node to start from")->type_name("HOST:PORT")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--peer", global.peers, "A node to dial at once")->type_name("HOST:PORT")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  const std::map<std::string, OutputFormat> formats{{"table", OutputFormat::table}, {"json", OutputFormat::json}, {"jsonl", OutputFormat::jsonl}, {"id", OutputFormat::id}};
+  app.add_option("-o,--output", global.output, "table, json, jsonl or id")->transform(CLI::CheckedTransformer(formats))->type_name("FORMAT")->take_last();
+  app.add_flag("-v,--verbose", global.verbose, "Say more");
+
+  int status = exit_done;
+
+  SeedOptions seed;
+  auto* seed_command = app.add_subcommand("seed", "Offer a task, get the verified result");
+  seed_command->add_option("task", seed.task, "task.yaml, or a task's .torrent")->required()->type_name("TASK");
+  seed_command->add_option("--out", seed.out, "Folder for the outputs (default: NAME-result)")->type_name("DIR")->take_last();
+  seed_command->add_flag("--torrent-only", seed.torrent_only, "Write NAME.torrent and stop");
+  seed_command->add_flag("--dry-run", seed.dry_run, "Check the task and say what it may cost; write nothing");
+  seed_command->add_flag("--detach", seed.detach, "Go on in the background");
+  seed_command->add_flag("--again", seed.again, "Compute it anew though it was done before");
+  seed_command->add_option("--set", seed.settings, "Set a key of task.yaml, e.g. quorum.agree=1")->type_name("KEY=VALUE")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  seed_command->callback([&] { status = run_seed(global, seed); });
+
+  FarmOptions farm;
+  auto* farm_command = app.add_subcommand("farm", "Execute what others offer, and earn");
+  farm_command->add_option("--watch", farm.watch, "Folder for .torrent, .magnet and task.yaml files")->type_name("DIR")->take_last();
+  farm_command->add_option("--slots", farm.slots, "Units run side by side (default: one per CPU; 0: only take part in the swarm)")->check(CLI::Range(0, 1024))->take_last();
+  farm_command->add_option("--min-price", farm.min_price, "Credits asked for a unit")->type_name("CREDITS")->capture_default_str()->take_last();
+  farm_command->add_option("--accept", farm.accept, "Whose tasks: anyone, watched, or node keys")->type_name("WHO")->take_last();
+  farm_command->add_flag("--once", farm.once, "Leave when nothing is left to do");
+  farm_command->callback([&] { status = run_farm(global, farm); });
+
+  GetOptions get;
+  auto* get_command = app.add_subcommand("get", "Download a task or a result from its swarm");
+  get_command->add_option("what", get.what, "Magnet link, .torrent file, or id")->required()->type_name("MAGNET|FILE|ID");
+  get_command->add_option("--out", get.out, "Folder to put it in")->type_name("DIR")->capture_default_str()->take_last();
+  get_command->add_option("--timeout", get.timeout, "Give up after so long without a new byte")->type_name("DURATION")->capture_default_str()->take_last();
+  get_command->add_flag("--verify", get.verify, "Check the certificate of a result: who agreed on it");
+  get_command->callback([&] { status = run_get(global, get); });
+
+  std::string id;
+  auto* status_command = app.add_subcommand("status", "What runs, units by state");
+  status_command->add_option("id", id, "A task's id, or 'last'")->type_name("ID");
+  status_command->callback([&] { status = run_status(global, id); });
+  auto* explain_command = app.add_subcommand("explain", "Why a task is not moving, farmer by farmer");
+  explain_command->add_option("id", id, "A task's id, or 'last'")->required()->type_name("ID");
+  explain_command->callback([&] { status = run_explain(global, id); });
+  auto* cancel_command = app.add_subcommand("cancel", "Stop a task and release what was held for it");
+  cancel_command->add_option("id", id, "A task's id, or 'last'")->required()->type_name("ID");
+  cancel_command->callback([&] { status = run_cancel(global, id); });
+
+  auto* ledger_command = app.add_subcommand("ledger", "Credits");
+  ledger_command->require_subcommand(1);
+  ledger_command->fallthrough();
+  ledger_command->add_subcommand("balance", "This node's balance")->fallthrough()->callback([&] { status = run_ledger_balance(global); });
+  ledger_command->add_subcommand("history", "This node's blocks")->fallthrough()->callback([&] { status = run_ledger_history(global); });
+  std::string audited;
+  auto* audit_command = ledger_command->add_subcommand("audit", "Check this node's chain, or what is known of another key");
+  audit_command->fallthrough();
+  audit_command->add_option("key", audited, "A node's key")->type_name("KEY");
+  audit_command->callback([&] { status = run_ledger_audit(global, audited); });
+
+  DevnetOptions devnet;
+  auto* devnet_command = app.add_subcommand("devnet", "Everything at once on this machine: a private DHT, farmers, a requester, the result");
+  devnet_command->add_option("farmers", devnet.farmers, "How many farmers")->required()->check(CLI::Range(1, 64));
+  devnet_command->add_option("task", devnet.task, "task.yaml")->required()->type_name("TASK.yaml");
+  devnet_command->add_option("--out", devnet.out, "Folder for the outputs")->type_name("DIR")->take_last();
+  devnet_command->add_option("--set", devnet.settings, "Set a key of task.yaml")->type_name("KEY=VALUE")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  devnet_command->add_flag("--keep", devnet.keep, "Keep the nodes' homes");
+  devnet_command->callback([&] { status = run_devnet(global, devnet); });
+
+  app.add_subcommand("doctor", "Check sandbox, limits, ports, DHT, clock and disk")->callback([&] { status = run_doctor(global); });
+  auto* key_command = app.add_subcommand("key", "This node's key");
+  key_command->require_subcommand(1);
+  key_command->fallthrough();
+  key_command->add_subcommand("show", "Print it")->fallthrough()->callback([&] { status = run_key_show(global); });
+
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  const std::string command = command_in(arguments, app);
+  if (auto home = Home::find(home_in(arguments)); home && !command.empty()) {
+    auto config = config_arguments(home->config_path(), command);
+    if (!config) {
+      std::fprintf(stderr, "tnode: %s\n", config.error().message.c_str());
+      return exit_usage;
+    }
+    // What is said on the command line comes later, and so wins.
+    auto at = std::find(arguments.begin(), arguments.end(), command);
+    auto after = arguments.insert(at + 1, config->command.begin(), config->command.end());
+    (void)after;
+    arguments.insert(arguments.begin(), config->global.begin(), config->global.end());
+  }
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the end
+  try {
+    app.parse(arguments);
+  } catch (const CLI::ParseError& error) {
+    const int shown = app.exit(error);
+    return shown == 0 ? exit_done : exit_usage;
+  }
+  return status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // Files of tasks and results are read by other users of this machine: the sandbox's among them.
+  umask(022);
+  return run(argc, argv);
+}

@@ -1,0 +1,19 @@
+// From a packed task and its terms to the record that a requester starts with.
+#pragma once
+#include "cli/results.h"
+#include "cli/task_file.h"
+#include "cli/task_record.h"
+
+namespace tnode {
+
+class Node;
+
+struct PackedTask { StoredBundle bundle; TaskSpec spec; Terms terms; };
+
+/// A new offer of this node's, or with `go_on` the one of an earlier run that is not over. `invalid` when the terms are out of bounds.
+struct NewRecord { TaskRecord record; bool goes_on = false; };
+Result<NewRecord> record_for(const Node& node, const PackedTask& task, const std::string& out, bool go_on);
+/// A name as a file's: what a shell or a file system would trip over becomes a dash.
+std::string file_name_of(const std::string& name);
+
+}  // namespace tnode

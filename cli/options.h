@@ -1,0 +1,33 @@
+// What a user asked for, whatever the command: the flags of INTERFACES, merged with config.yaml.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "core/types.h"
+#include "swarm/swarm.h"
+
+namespace tnode {
+
+enum class OutputFormat { table, json, jsonl, id };
+
+struct GlobalOptions {
+  std::string home;
+  std::string listen;
+  std::vector<std::string> bootstrap, peers;
+  OutputFormat output = OutputFormat::table;
+  bool verbose = false;
+};
+
+/// Process exit statuses; scripts rely on them.
+enum ExitStatus : int {
+  exit_done = 0, exit_error = 1, exit_usage = 2, exit_task_failed = 3, exit_no_quorum = 4, exit_timeout = 5, exit_no_bids = 6, exit_no_sandbox = 7, exit_no_credit = 8
+};
+
+/// Swarm options from what was given; names are resolved, so that the loopback profile sees literal addresses. `invalid` for a malformed address.
+Result<SwarmOptions> swarm_options(const GlobalOptions& options);
+
+/// Arguments that config.yaml stands for: global ones, and those of `command`. `invalid` with file and line for a key that is no option.
+struct ConfigArguments { std::vector<std::string> global, command; };
+Result<ConfigArguments> config_arguments(const std::string& path, const std::string& command);
+
+}  // namespace tnode

@@ -1,0 +1,94 @@
+#include "cli/output.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+
+#include "cli/node.h"
+
+namespace tnode {
+namespace {
+
+constexpr std::int64_t plain_progress_every_ms = 2'000;
+constexpr int bar_width = 24;
+
+bool is_number_name(const std::string& name) {
+  auto ends = [&](std::string_view end) { return name.size() >= end.size() && name.compare(name.size() - end.size(), end.size(), end) == 0; };
+  return ends("_micro") || ends("_ms") || name == "unit" || name == "votes" || name == "replicas" || name == "exit_code" || name == "slots" || name == "accepted";
+}
+
+}  // namespace
+
+Output::Output(const GlobalOptions& options) : options_(options), terminal_(isatty(STDERR_FILENO) != 0) {}
+
+Json Output::fields_of(const Note& note) {
+  Json json;
+  for (const auto& [name, value] : note.fields) {
+    if (!is_number_name(name) || value.empty() || value.find_first_not_of("-0123456789") != std::string::npos) json[name] = value;
+    else if (name.size() > 3 && name.compare(name.size() - 3, 3, "_ms") == 0) json[name.substr(0, name.size() - 3) + "_s"] = static_cast<double>(std::stoll(value)) / 1000.0;
+    else json[name] = std::stoll(value);
+  }
+  return json;
+}
+
+void Output::event(const std::string& name, Json fields) const {
+  if (options_.output != OutputFormat::jsonl) return;
+  Json line{{"v", 1}, {"event", name}, {"time", static_cast<double>(wall_clock_ms()) / 1000.0}};
+  line.update(fields);
+  std::printf("%s\n", line.dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
+  std::fflush(stdout);
+}
+
+void Output::answer(Json json, const std::string& text, const std::string& id) const {
+  if (bar_shown_) line("");
+  Json whole{{"v", 1}};
+  switch (options_.output) {
+    case OutputFormat::table: std::printf("%s", text.c_str()); break;
+    case OutputFormat::id: std::printf("%s\n", id.c_str()); break;
+    case OutputFormat::json:
+      whole.update(json);
+      std::printf("%s\n", whole.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
+      break;
+    case OutputFormat::jsonl:
+      whole["event"] = "answer";
+      whole.update(json);
+      std::printf("%s\n", whole.dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
+      break;
+  }
+  std::fflush(stdout);
+}
+
+void Output::line(const std::string& text) const {
+  if (bar_shown_) std::fprintf(stderr, "\r\033[K");
+  bar_shown_ = false;
+  if (!text.empty()) std::fprintf(stderr, "%s\n", text.c_str());
+  std::fflush(stderr);
+}
+
+void Output::progress(const std::string& what, std::int64_t done, std::int64_t total, const std::string& rest) {
+  const std::int64_t percent = total > 0 ? done * 100 / total : 0;
+  const std::string numbers = std::to_string(done) + "/" + std::to_string(total) + (rest.empty() ? "" : "  " + rest);
+  if (terminal_) {
+    std::string bar(static_cast<std::size_t>(percent * bar_width / 100), '#');
+    bar.resize(bar_width, '.');
+    std::fprintf(stderr, "\r\033[K%s [%s] %s", what.c_str(), bar.c_str(), numbers.c_str());
+    std::fflush(stderr);
+    bar_shown_ = true;
+    return;
+  }
+  const std::int64_t now = wall_clock_ms();
+  const std::string text = what + " " + numbers;
+  if (text == last_progress_ || (now < last_progress_ms_ + plain_progress_every_ms && done != total)) return;
+  last_progress_ms_ = now;
+  last_progress_ = text;
+  line(text);
+}
+
+std::string field(const Note& note, const std::string& name) {
+  for (const auto& [key, value] : note.fields)
+    if (key == name) return value;
+  return {};
+}
+
+}  // namespace tnode

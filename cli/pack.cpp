@@ -1,0 +1,63 @@
+#include "cli/pack.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "cli/bundle_disk.h"
+
+namespace tnode {
+namespace fs = std::filesystem;
+namespace {
+
+std::string task_name(std::string_view manifest) { return "tnode-" + to_hex(sha256(manifest).view().substr(0, 8)); }
+
+/// Half-packed folders go away whatever happens.
+struct Scratch {
+  explicit Scratch(std::string folder) : path(std::move(folder)) {}
+  ~Scratch() {
+    std::error_code ec;
+    fs::remove_all(path, ec);
+  }
+  std::string path;
+};
+
+}  // namespace
+
+Result<StoredBundle> pack_task(const Home& home, const TaskFile& task) {
+  const Bytes manifest = encode_manifest(task.spec);
+  const std::string name = task_name(manifest);
+  Scratch scratch(home.work_dir() + "/pack-" + std::to_string(getpid()));
+  const std::string dir = scratch.path + "/" + name;
+  std::error_code ec;
+  fs::remove_all(scratch.path, ec);
+  fs::create_directories(dir, ec);
+  if (ec) return fail(Code::io, "cannot make the folder " + dir + ": " + ec.message());
+  for (const auto& input : task.inputs) {
+    const std::string to = dir + "/in/" + input.to;
+    fs::create_directories(fs::path(to).parent_path(), ec);
+    if (auto copied = copy_plain(input.from, to); !copied) return copied.error();
+  }
+  if (auto written = write_file_atomically(dir + "/manifest", manifest); !written) return written.error();
+  auto torrent = hash_folder(dir, name);
+  if (!torrent) return torrent.error();
+  const std::string parent = home.task_dir(rename_id<TaskId>(torrent->v2_hash));
+  if (auto there = find_bundle(parent)) return there;
+  fs::create_directories(parent, ec);
+  fs::remove_all(parent + "/" + name, ec);
+  fs::rename(dir, parent + "/" + name, ec);
+  if (ec) return fail(Code::io, "cannot move the task to " + parent + ": " + ec.message());
+  return keep_bundle(*torrent, parent);
+}
+
+Result<TaskSpec> read_manifest(const StoredBundle& bundle) {
+  std::ifstream file(bundle.dir() + "/manifest", std::ios::binary);
+  Bytes bytes{std::istreambuf_iterator<char>(file), {}};
+  auto spec = decode_manifest(bytes);
+  if (!spec) return fail(spec.error().code, "it is no task: " + spec.error().message);
+  if (bundle.torrent.name != task_name(bytes)) return fail(Code::invalid, "it is no task: its name does not belong to its manifest");
+  return spec;
+}
+
+}  // namespace tnode
