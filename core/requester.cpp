@@ -766,10 +766,10 @@ TimeMs Requester::next_deadline(TimeMs now) const {
   auto sooner = [&](TimeMs at) { if (at > 0 && at < next) next = at; };
   if (assembled_) sooner(linger_until_ms_);
   if (stalled_since_ms_ != 0) sooner(stalled_since_ms_ + queue_ms_);
-  if (!first_lease_done_ && enough_bids_ms_ != 0) sooner(enough_bids_ms_ + bid_window_ms);
+  if (!first_lease_done_ && enough_bids_ms_ + bid_window_ms > now) sooner(enough_bids_ms_ + bid_window_ms);
   for (const AwardId& id : unsettled_) {
     const auto& record = awards_.at(id);
-    if (record.lost) continue;
+    if (record.lost || has_all_votes(record)) continue;
     if (awaited(record)) sooner(record.lease_until_ms);
     auto peer = peers_.find(record.award.farmer);
     if (peer != peers_.end() && !peer->second.up) sooner(peer->second.left_ms + absence_grace_ms);

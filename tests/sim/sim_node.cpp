@@ -128,6 +128,7 @@ void SimNode::crash(TimeMs down_ms) {
   when_durable_.clear();
   farmer_started_ = transaction_ = wrote_blocks_ = awake_ = false;
   wake_at_ms_ = 0;
+  hurries_ = 0;
   crash_ = Crash::none;
   world_.node_went(*this);
   if (down_ms > 0) world_.after(down_ms, [this, life = life_] { if (life_ == life) come_back(); });
@@ -255,6 +256,9 @@ void SimNode::schedule_next() {
   if (farmer_) next = std::min(next, farmer_->next_deadline(world_.now()));
   for (auto& task : tasks_)
     if (task->role && !task->gone) next = std::min(next, task->role->next_deadline(world_.now()));
+  // A deadline that is always now would burn a processor while nothing happens.
+  hurries_ = next <= world_.now() + 1 ? hurries_ + 1 : 0;
+  demand(hurries_ < 50, "a role asks to be woken at once, again and again");
   if (wake_at_ms_ > world_.now() && wake_at_ms_ <= next) return;
   wake_at_ms_ = next;
   later(next - world_.now(), [this, next] { if (wake_at_ms_ == next) turn(); });

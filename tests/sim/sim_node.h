@@ -149,6 +149,7 @@ class SimNode {
   TimeMs farmer_due_ms_ = 0, wake_at_ms_ = 0;
   bool farmer_started_ = false, transaction_ = false, wrote_blocks_ = false, awake_ = false;
   Crash crash_ = Crash::none;
+  int hurries_ = 0;
   std::set<NodeKey> peers_;
   std::map<NodeKey, std::map<AwardId, Bytes>> unclaimed_;
   std::set<TaskId> ready_;
