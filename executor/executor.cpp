@@ -1,7 +1,6 @@
 #include "executor/executor.h"
 
 #include <poll.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -144,12 +143,9 @@ Result<void> Executor::Impl::start(const std::string& home) {
   if (ec) return fail(Code::io, "cannot make the folder " + home + ": " + ec.message());
   int sockets[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) return fail(Code::io, std::string("socketpair: ") + std::strerror(errno));
-  const pid_t daemon = getpid();
   runner = fork();
   if (runner < 0) return fail(Code::io, std::string("cannot start the runner process: ") + std::strerror(errno));
   if (runner == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != daemon) _exit(0);
     close(sockets[0]);
     run_runner(sockets[1], home, bwrap);
   }

@@ -25,6 +25,10 @@ Result<void> OutputWriter::begin(const std::string& path, std::int64_t size, boo
   open_ = true;
   path_ = path;
   left_ = size;
+  // By length, not by what it takes in the sandbox: a file with holes, or with many names, grows when it is streamed out.
+  if (size > limits_.disk_bytes - index_bytes_)
+    return fail(Code::invalid, "the outputs come to more than " + std::to_string(limits_.disk_bytes) + " bytes, which is all the disk it has (holes and hard links count in full): " + quoted_name(path));
+  index_bytes_ += size;
   skipped_ = !matches_any(patterns_, path);
   if (skipped_) return left_ == 0 ? end_file() : Result<void>();
   if (auto good = check_bundle_paths({path}); !good) return good;
@@ -77,6 +81,15 @@ void OutputWriter::close_file() {
   if (fd_ >= 0) close(fd_);
   fd_ = -1;
 }
+
+void OutputWriter::discard() {
+  close_file();
+  std::error_code ec;
+  std::filesystem::remove_all(folder_ + "/out", ec);
+  std::filesystem::remove(folder_, ec);  // only when nothing else is in it
+}
+
+void OutputWriter::end_index() { index_bytes_ = 0; }
 
 Result<std::vector<OutputFile>> OutputWriter::finish() const {
   std::vector<std::string> paths;
