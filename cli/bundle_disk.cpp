@@ -129,7 +129,6 @@ Result<void> write_file_atomically(const std::string& path, std::string_view byt
       if (put < 0) return failed("write");
       bytes.remove_prefix(static_cast<std::size_t>(put));
     }
-    if (fdatasync(file.fd) != 0) return failed("sync");
   }
   if (rename(temporary.c_str(), path.c_str()) != 0) return failed("replace");
   return {};

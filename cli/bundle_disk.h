@@ -8,7 +8,8 @@
 
 namespace tnode {
 
-/// Temporary file, sync, rename: after a crash the old content or the new one is there.
+/// Temporary file, then rename: whoever is killed meanwhile, the old content or the new one is there. Not synced: what must outlive
+/// a power cut is in the store, and bundles are checked before they are used.
 Result<void> write_file_atomically(const std::string& path, std::string_view bytes);
 
 struct FoundFile { std::string path; std::int64_t size = 0; bool executable = false; };

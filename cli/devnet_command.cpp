@@ -15,6 +15,7 @@
 #include "cli/home.h"
 #include "cli/node.h"
 #include "cli/output.h"
+#include "cli/task_record.h"
 #include "core/amount.h"
 
 namespace tnode {
@@ -166,11 +167,7 @@ std::vector<BalanceLine> balances(const Devnet& net) {
     auto home = Home::find(dir);
     auto key = home ? home->existing_key() : Result<KeyPair>(home.error());
     if (!key) continue;
-    Store::Options read;
-    read.path = home->store_path();
-    read.key = key->key();
-    read.read_only = true;
-    if (auto store = Store::open(read, wall_clock_ms())) lines.push_back({who, to_hex(key->key()), (*store)->balance()});
+    if (auto store = open_store_for_reading(*home)) lines.push_back({who, to_hex(key->key()), (*store)->balance()});
   }
   return lines;
 }

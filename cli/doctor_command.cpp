@@ -11,6 +11,7 @@
 #include "cli/home.h"
 #include "cli/node.h"
 #include "cli/output.h"
+#include "cli/task_record.h"
 #include "cli/quantities.h"
 #include "executor/executor.h"
 
@@ -39,13 +40,7 @@ Check clock_check() {
 
 Check store_check(const Home& home) {
   if (!std::filesystem::exists(home.store_path())) return {"ledger", Check::good, "none yet", ""};
-  auto key = home.existing_key();
-  if (!key) return {"ledger", Check::missing, key.error().message, "restore the key from a backup"};
-  Store::Options read;
-  read.path = home.store_path();
-  read.key = key->key();
-  read.read_only = true;
-  auto store = Store::open(read, wall_clock_ms());
+  auto store = open_store_for_reading(home);
   if (!store) return {"ledger", Check::missing, store.error().message, "restore " + home.store_path() + " from a backup"};
   return {"ledger", Check::good, std::to_string((*store)->balance().blocks) + " blocks, all adding up", ""};
 }

@@ -240,31 +240,46 @@ void FarmerRole::carry(const DropResult& effect) {
 }
 
 void FarmerRole::carry(const MirrorResult& effect) {
-  const std::string dir = node_.home().result_dir(effect.result);
-  auto mirrored = [this, result = effect.result] { hear(ResultMirrored{result}); };
-  if (auto there = find_bundle(dir)) {
-    node_.offer(*there, Node::Twin::yes);
-    return mirrored();
-  }
+  // The result, then its proof; one without a proof is worth keeping too.
+  auto prove = [this, effect] {
+    if (effect.certificate.is_zero()) return hear(ResultMirrored{effect.result});
+    mirror(rename_id<ResultId>(effect.certificate), effect.certificate_v1, effect.holder, Node::Twin::no, [this, result = effect.result](const StoredBundle* certificate) {
+      if (certificate) node_.remember_certificate(result, certificate->torrent);
+      hear(ResultMirrored{result});
+    });
+  };
   if (effect.bytes > options_.max_mirror_bytes) return;
+  mirror(effect.result, effect.v1_hash, effect.holder, Node::Twin::yes, [prove](const StoredBundle* bundle) {
+    if (bundle) prove();
+  });
+}
+
+void FarmerRole::mirror(const ResultId& id, const std::array<std::uint8_t, 20>& v1_hash, const NodeKey& holder, Node::Twin twin, std::function<void(const StoredBundle*)> end) {
+  const std::string dir = node_.home().result_dir(id);
+  if (auto there = find_bundle(dir)) {
+    node_.offer(*there, twin);
+    return end(&*there);
+  }
   std::error_code ec;
   fs::create_directories(dir, ec);
   FetchTorrent request;
-  request.v2_hash = rename_id<Hash>(effect.result);
-  request.v1_hash = effect.v1_hash;
+  request.v2_hash = rename_id<Hash>(id);
+  request.v1_hash = v1_hash;
   request.parent_dir = dir;
-  request.holders = {effect.holder};
+  request.holders = {holder};
   request.max_bytes = options_.max_mirror_bytes;
   request.stall_ms = fetch_stall_ms;
   ++mirroring_;
-  node_.fetch(std::move(request), [this, dir, mirrored](const FetchDone* done, const std::string&) {
+  node_.fetch(std::move(request), [this, dir, twin, end = std::move(end)](const FetchDone* done, const std::string&) {
     --mirroring_;
-    if (auto kept = done ? keep_bundle(done->torrent, dir) : Result<StoredBundle>(fail(Code::not_found, ""))) {
-      node_.offer(*kept, Node::Twin::yes);
-      return mirrored();
+    auto kept = done ? keep_bundle(done->torrent, dir) : Result<StoredBundle>(fail(Code::not_found, ""));
+    if (!kept) {
+      std::error_code ignored;
+      fs::remove_all(dir, ignored);
+      return end(nullptr);
     }
-    std::error_code ignored;
-    fs::remove_all(dir, ignored);
+    node_.offer(*kept, twin);
+    end(&*kept);
   });
 }
 

@@ -8,13 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "cli/node.h"
 #include "core/farmer.h"
 #include "core/torrent.h"
 #include "executor/executor.h"
 
 namespace tnode {
-
-class Node;
 
 /// Alters what a unit left in its folder before it is packed: how tests build a farmer that lies.
 using Tamper = std::function<void(const std::string& collected_dir, ExecutionReport& report)>;
@@ -66,6 +65,8 @@ class FarmerRole {
   void open_task(const TaskId& task, const Torrent& torrent, std::function<void(const std::string& problem)> end);
   void get_foreign_inputs(const TaskId& task, Task opened, std::function<void(const std::string& problem)> end);
   void reseed();
+  /// Has a bundle among the results, from the net if need be; `end` gets nullptr when it cannot be had.
+  void mirror(const ResultId& id, const std::array<std::uint8_t, 20>& v1_hash, const NodeKey& holder, Node::Twin twin, std::function<void(const StoredBundle*)> end);
 
   Node& node_;
   FarmerRoleOptions options_;

@@ -1,10 +1,13 @@
 // `tnode get`: downloads a task or a result from its swarm, like any BitTorrent client, and checks its form.
 #include <sys/random.h>
 
+#include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <set>
 
 #include "cli/bundle_disk.h"
 #include "cli/commands.h"
@@ -19,6 +22,8 @@
 namespace tnode {
 namespace fs = std::filesystem;
 namespace {
+
+constexpr TimeMs answer_wait_ms = 200;
 
 struct Wanted {
   FetchTorrent request;
@@ -38,12 +43,8 @@ Result<Wanted> wanted_by_id(const Home& home, const std::string& id) {
     wanted.local_dir = whole ? home.result_dir(record.result) : home.task_dir(record.offer.task);
     return true;
   };
-  if (auto key = home.existing_key(); key && fs::exists(home.store_path())) {
-    Store::Options read;
-    read.path = home.store_path();
-    read.key = key->key();
-    read.read_only = true;
-    auto store = Store::open(read, 0);
+  if (fs::exists(home.store_path())) {
+    auto store = open_store_for_reading(home);
     if (!store) return store.error();
     auto record = match_task_record(**store, id);
     if (record && from_record(*record)) return wanted;
@@ -81,7 +82,7 @@ Result<Wanted> find_wanted(const Home& home, const std::string& what) {
   return wanted;
 }
 
-/// What the swarm reports, for a command that waits for one thing.
+/// What the swarm reports, for a command that waits for one thing after another.
 class Waiting {
  public:
   void tell(SwarmEvent event) {
@@ -94,80 +95,211 @@ class Waiting {
     interrupted_ = true;
     changed_.notify_one();
   }
-  /// Until the fetch ended; nothing when interrupted.
-  std::optional<SwarmEvent> wait(const std::function<void(const FetchProgress&)>& progress) {
+  bool interrupted() const { return interrupted_; }
+  /// The next event; nothing when interrupted, or after `wait_ms`.
+  std::optional<SwarmEvent> next(TimeMs wait_ms) {
     std::unique_lock lock(mutex_);
-    for (;;) {
-      changed_.wait(lock, [this] { return interrupted_ || !events_.empty(); });
-      if (interrupted_) return std::nullopt;
-      SwarmEvent event = std::move(events_.front());
-      events_.erase(events_.begin());
-      if (auto* moved = std::get_if<FetchProgress>(&event)) progress(*moved);
-      if (std::holds_alternative<FetchDone>(event) || std::holds_alternative<FetchFailed>(event)) return event;
-    }
+    changed_.wait_for(lock, std::chrono::milliseconds(wait_ms), [this] { return interrupted_ || !events_.empty(); });
+    if (interrupted_ || events_.empty()) return std::nullopt;
+    SwarmEvent event = std::move(events_.front());
+    events_.pop_front();
+    return event;
   }
 
  private:
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<SwarmEvent> events_;
+  std::deque<SwarmEvent> events_;
   bool interrupted_ = false;
 };
 
-int show(Output& output, const Torrent& torrent, const std::string& dir) {
-  output.answer(Json{{"id", to_hex(torrent.v2_hash)}, {"name", torrent.name}, {"bytes", torrent.total_size}, {"files", torrent.files.size()}, {"out", dir}},
-                "id        " + to_hex(torrent.v2_hash) + "\nsize      " + format_size(torrent.total_size) + " in " + std::to_string(torrent.files.size()) + " files\nfiles     " + dir + "\n", to_hex(torrent.v2_hash));
-  return exit_done;
+/// One `get`: the download, and with --verify the search for its proof.
+class GetCommand {
+ public:
+  GetCommand(const GlobalOptions& global, const GetOptions& options) : options_(options), global_(global), output_(global) {}
+  int run();
+
+ private:
+  std::optional<int> start();
+  int download();
+  int finish(const Torrent& torrent, const std::string& dir);
+  Result<Proof> prove(const Torrent& torrent);
+  Result<Certificate> own_certificate(const ResultId& result) const;
+  Result<Certificate> ask_for_certificate(const ResultId& result);
+  Result<FetchDone> fetch(FetchTorrent request);
+  void meet(const SwarmEvent& event);
+
+  GetOptions options_;
+  GlobalOptions global_;
+  Output output_;
+  std::optional<Home> home_;
+  Wanted wanted_;
+  TimeMs stall_ms_ = 0;
+  std::string out_;
+  Waiting waiting_;
+  std::unique_ptr<Swarm> swarm_;
+  std::set<NodeKey> met_;
+};
+
+Json signers_json(const Proof& proof) {
+  Json units = Json::array();
+  for (const auto& [unit, signers] : proof.signers) {
+    Json keys = Json::array();
+    for (const NodeKey& key : signers) keys.push_back(to_hex(key));
+    units.push_back({{"unit", unit}, {"farmers", keys}});
+  }
+  return units;
 }
 
-}  // namespace
+std::string proof_text(const Proof& proof) {
+  std::map<NodeKey, std::int64_t> farmers;
+  for (const auto& [unit, signers] : proof.signers)
+    for (const NodeKey& key : signers) ++farmers[key];
+  std::string text = "verified  " + std::to_string(proof.signers.size()) + " units, each signed by at least " + std::to_string(proof.fewest) + " farmers (the offer asked for " + std::to_string(proof.offer.agree) + ")\n";
+  for (const auto& [key, units] : farmers) text += "          " + to_hex(key) + "  " + std::to_string(units) + " units\n";
+  return text + "          offered by " + to_hex(proof.offer.requester) + "; whether you trust these keys is yours to say\n";
+}
 
-int run_get(const GlobalOptions& global, const GetOptions& options) {
-  Output output(global);
-  auto home = Home::find(global.home);
+std::optional<int> GetCommand::start() {
+  auto home = Home::find(global_.home);
   if (!home) return fail_with(home.error());
-  auto stall = parse_duration(options.timeout);
-  auto wanted = find_wanted(*home, options.what);
-  auto swarm = swarm_options(global);
+  home_ = *home;
+  auto stall = parse_duration(options_.timeout);
+  auto wanted = find_wanted(*home_, options_.what);
+  auto swarm = swarm_options(global_);
   for (const Error* error : {stall ? nullptr : &stall.error(), wanted ? nullptr : &wanted.error(), swarm ? nullptr : &swarm.error()})
     if (error) {
       (void)fail_with(*error);
       return error->code == Code::invalid ? exit_usage : exit_error;
     }
-  const std::string out = fs::absolute(options.out).lexically_normal().string();
+  stall_ms_ = *stall;
+  wanted_ = std::move(*wanted);
+  out_ = fs::absolute(options_.out).lexically_normal().string();
   std::error_code ec;
-  fs::create_directories(out, ec);
-  if (ec) return fail_with(fail(Code::io, "cannot make the folder " + out + ": " + ec.message()));
-  if (!wanted->local_dir.empty())
-    if (auto bundle = find_bundle(wanted->local_dir)) {
-      if (auto copied = copy_plain(bundle->dir(), out + "/" + bundle->torrent.name); !copied) return fail_with(copied.error());
-      return show(output, bundle->torrent, out + "/" + bundle->torrent.name);
+  fs::create_directories(out_, ec);
+  if (ec) return fail_with(fail(Code::io, "cannot make the folder " + out_ + ": " + ec.message()));
+  if (!wanted_.local_dir.empty())
+    if (auto bundle = find_bundle(wanted_.local_dir)) {
+      if (auto copied = copy_plain(bundle->dir(), out_ + "/" + bundle->torrent.name); !copied) return fail_with(copied.error());
+      return finish(bundle->torrent, out_ + "/" + bundle->torrent.name);
     }
-  Signals signals;
-  Waiting waiting;
   // A passing client needs no name of its own; the home's key may belong to a node that runs.
   if (getrandom(swarm->key_seed.data(), swarm->key_seed.size(), 0) != static_cast<ssize_t>(swarm->key_seed.size())) return fail_with(fail(Code::io, "no randomness to be had"));
   swarm->bulk = true;
-  swarm->data_dir = out;
-  auto started = Swarm::start(*swarm, [&waiting](SwarmEvent event) { waiting.tell(std::move(event)); });
+  for (const auto& peer : swarm->peers) wanted_.request.peers.push_back(peer);
+  auto started = Swarm::start(*swarm, [this](SwarmEvent event) { waiting_.tell(std::move(event)); });
   if (!started) return fail_with(started.error());
-  signals.on_signal([&waiting](int) { waiting.interrupt(); });
-  wanted->request.parent_dir = out;
-  wanted->request.stall_ms = *stall;
-  for (const auto& peer : swarm->peers) wanted->request.peers.push_back(peer);
-  (*started)->fetch(wanted->request);
-  auto ended = waiting.wait([&](const FetchProgress& progress) { output.progress("download", progress.done_bytes, progress.total_bytes, ""); });
-  if (!ended) {
-    output.problem("interrupted; the same command goes on with what is there");
-    return exit_error;
-  }
-  if (auto* failed = std::get_if<FetchFailed>(&*ended)) {
-    output.problem("cannot download it: " + failed->reason);
-    return failed->reason.starts_with("nobody") ? exit_timeout : exit_error;
-  }
-  const auto& done = std::get<FetchDone>(*ended);
-  if (auto whole = check_bundle_on_disk(done.torrent, done.dir); !whole) return fail_with(whole.error());
-  return show(output, done.torrent, done.dir);
+  swarm_ = std::move(*started);
+  return std::nullopt;
 }
+
+int GetCommand::run() {
+  Signals signals;
+  signals.on_signal([this](int) { waiting_.interrupt(); });
+  if (auto over = start()) return *over;
+  const int status = download();
+  swarm_.reset();
+  return status;
+}
+
+int GetCommand::download() {
+  wanted_.request.parent_dir = out_;
+  auto done = fetch(wanted_.request);
+  if (!done) {
+    output_.problem(done.error().message);
+    return done.error().code == Code::timeout ? exit_timeout : exit_error;
+  }
+  if (auto whole = check_bundle_on_disk(done->torrent, done->dir); !whole) return fail_with(whole.error());
+  return finish(done->torrent, done->dir);
+}
+
+void GetCommand::meet(const SwarmEvent& event) {
+  if (auto* up = std::get_if<PeerUp>(&event)) met_.insert(up->key);
+  if (auto* down = std::get_if<PeerDown>(&event)) met_.erase(down->key);
+}
+
+Result<FetchDone> GetCommand::fetch(FetchTorrent request) {
+  request.stall_ms = stall_ms_;
+  swarm_->fetch(std::move(request));
+  while (!waiting_.interrupted()) {
+    auto event = waiting_.next(stall_ms_);
+    if (!event) continue;
+    meet(*event);
+    if (auto* moved = std::get_if<FetchProgress>(&*event)) output_.progress("download", moved->done_bytes, moved->total_bytes, "bytes");
+    if (auto* done = std::get_if<FetchDone>(&*event)) return std::move(*done);
+    if (auto* failed = std::get_if<FetchFailed>(&*event))
+      return fail(failed->reason.starts_with("nobody") ? Code::timeout : Code::refused, "cannot download it: " + failed->reason);
+  }
+  return fail(Code::refused, "interrupted; the same command goes on with what is there");
+}
+
+int GetCommand::finish(const Torrent& torrent, const std::string& dir) {
+  Json json{{"id", to_hex(torrent.v2_hash)}, {"name", torrent.name}, {"bytes", torrent.total_size}, {"files", torrent.files.size()}, {"out", dir}};
+  std::string text = "id        " + to_hex(torrent.v2_hash) + "\nsize      " + format_size(torrent.total_size) + " in " + std::to_string(torrent.files.size()) + " files\nfiles     " + dir + "\n";
+  if (options_.verify) {
+    auto proof = prove(torrent);
+    if (!proof) {
+      output_.problem("not verified: " + proof.error().message);
+      return proof.error().code == Code::timeout ? exit_timeout : exit_error;
+    }
+    json["verified"] = true;
+    json["fewest_signers"] = proof->fewest;
+    json["signers"] = signers_json(*proof);
+    text += proof_text(*proof);
+  }
+  output_.answer(json, text, to_hex(torrent.v2_hash));
+  return exit_done;
+}
+
+Result<Proof> GetCommand::prove(const Torrent& torrent) {
+  const ResultId result = rename_id<ResultId>(torrent.v2_hash);
+  auto certificate = own_certificate(result);
+  if (!certificate && swarm_) certificate = ask_for_certificate(result);
+  if (!certificate) return certificate.error();
+  return check_certificate(*certificate, torrent);
+}
+
+Result<Certificate> GetCommand::own_certificate(const ResultId& result) const {
+  auto store = open_store_for_reading(*home_);
+  if (!store) return store.error();
+  auto at = find_certificate(**store, result);
+  if (!at) return fail(Code::not_found, "this home has no certificate of it");
+  auto bundle = find_bundle(home_->result_dir(rename_id<ResultId>(at->certificate)));
+  if (!bundle) return bundle.error();
+  return read_certificate(*bundle);
+}
+
+/// Every node met is asked; the first certificate that can be had is taken, for a wrong one does not check.
+Result<Certificate> GetCommand::ask_for_certificate(const ResultId& result) {
+  const Bytes question = encode_message(AskCertificateMessage{{result}});
+  for (const NodeKey& key : met_) swarm_->send(key, question);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(stall_ms_);
+  while (!waiting_.interrupted() && std::chrono::steady_clock::now() < end) {
+    auto event = waiting_.next(answer_wait_ms);
+    if (!event) continue;
+    meet(*event);
+    if (auto* up = std::get_if<PeerUp>(&*event)) swarm_->send(up->key, question);
+    auto* in = std::get_if<MessageIn>(&*event);
+    if (!in) continue;
+    auto message = decode_message(in->message);
+    auto* at = message ? std::get_if<CertificateAtMessage>(&*message) : nullptr;
+    if (!at || at->at.result != result) continue;
+    FetchTorrent request;
+    request.v2_hash = at->at.certificate;
+    request.v1_hash = at->at.certificate_v1;
+    request.parent_dir = out_;
+    request.holders = {in->from};
+    request.peers = wanted_.request.peers;
+    request.max_bytes = max_certificate_bytes + (1 << 20);
+    auto done = fetch(std::move(request));
+    if (!done) continue;
+    return read_certificate({done->torrent, out_});
+  }
+  return fail(Code::timeout, "no node that was met has a certificate of it");
+}
+
+}  // namespace
+
+int run_get(const GlobalOptions& global, const GetOptions& options) { return GetCommand(global, options).run(); }
 
 }  // namespace tnode

@@ -5,6 +5,7 @@
 #include "cli/home.h"
 #include "cli/node.h"
 #include "cli/output.h"
+#include "cli/task_record.h"
 #include "core/amount.h"
 
 namespace tnode {
@@ -18,11 +19,7 @@ Result<std::unique_ptr<Store>> open_for_reading(const GlobalOptions& global, Nod
   auto key = home->existing_key();
   if (!key) return key.error();
   own = key->key();
-  Store::Options read;
-  read.path = home->store_path();
-  read.key = own;
-  read.read_only = true;
-  return Store::open(read, wall_clock_ms());
+  return open_store_for_reading(*home);
 }
 
 Json json_of(const Block& block) {

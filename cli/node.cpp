@@ -5,6 +5,7 @@
 
 #include "cli/farmer_role.h"
 #include "cli/requester_role.h"
+#include "cli/task_record.h"
 
 namespace tnode {
 namespace {
@@ -248,6 +249,7 @@ void Node::route(const NodeKey& from, Message message) {
     take_credit(from, credit->credit);
     return to_requesters();
   }
+  if (auto* ask = std::get_if<AskCertificateMessage>(&message)) return answer_about_certificate(from, ask->ask.result);
   if (std::holds_alternative<BidMessage>(message) || std::holds_alternative<MirroredMessage>(message)) return to_requesters();
   if (std::holds_alternative<RefuseMessage>(message)) to_requesters();
   to_farmer();
@@ -267,6 +269,14 @@ void Node::take_credit(const NodeKey& from, const Credit& credit) {
     if (debts->second.empty()) unclaimed_.erase(debts);
   }
   carry(Erase{"unclaimed", Bytes(from.view()) + Bytes(credit.award.view())});
+}
+
+void Node::remember_certificate(const ResultId& result, const Torrent& certificate) {
+  carry(Save{certificate_bucket, Bytes(result.view()), Bytes(certificate.v2_hash.view()) + Bytes(reinterpret_cast<const char*>(certificate.v1_hash.data()), certificate.v1_hash.size())});
+}
+
+void Node::answer_about_certificate(const NodeKey& from, const ResultId& result) {
+  if (auto at = find_certificate(*store_, result)) carry(Send{from, CertificateAtMessage{*at}});
 }
 
 void Node::on(const FetchDone& event) {

@@ -69,6 +69,8 @@ class Node {
   /// Seeds a bundle, and when old clients should have it too its v1-only twin, made beside the loop.
   enum class Twin { no, yes };
   void offer(const StoredBundle& bundle, Twin twin);
+  /// From now on whoever asks for the proof of `result` is told of this bundle.
+  void remember_certificate(const ResultId& result, const Torrent& certificate);
   /// Who wants to know when a torrent is here or lost; once, by v2 hash.
   using FetchEnd = std::function<void(const FetchDone*, const std::string& problem)>;
   void fetch(FetchTorrent request, FetchEnd end, std::function<void(const FetchProgress&)> progress = {});
@@ -92,6 +94,7 @@ class Node {
   void on(const SwarmProblem& event);
   void route(const NodeKey& from, Message message);
   void take_credit(const NodeKey& from, const Credit& credit);
+  void answer_about_certificate(const NodeKey& from, const ResultId& result);
   TimeMs next_deadline() const;
   void work_loop();
 

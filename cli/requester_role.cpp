@@ -55,6 +55,30 @@ Result<StoredBundle> assemble(const Home& home, const TaskId& task, const std::m
   return keep_bundle(*torrent, parent);
 }
 
+/// All that was revealed for an offer, and the units' torrents: who agreed on what.
+Result<StoredBundle> certify(const Home& home, const Signed& offer, const TaskId& task, const ResultId& result, const std::map<UnitNumber, Requester::Accepted>& units, std::vector<SignedReveal> reveals) {
+  Certificate certificate{offer, result, {}, std::move(reveals)};
+  for (const auto& [unit, accepted] : units) {
+    if (!accepted.outcome.good()) return fail(Code::invalid, "a task that failed has no certificate");
+    auto bundle = find_bundle(home.result_dir(accepted.result));
+    if (!bundle) return bundle.error();
+    certificate.units[unit] = bundle->torrent.info;
+  }
+  return keep_certificate(home, certificate, task);
+}
+
+std::vector<SignedReveal> kept_reveals(const Store& store, const OfferId& offer) {
+  constexpr std::size_t head = 32 + 64;
+  std::vector<SignedReveal> reveals;
+  store.scan("reveal", [&](std::string_view key, std::string_view value) {
+    if (key.substr(0, 32) != offer.view() || value.size() <= head) return;
+    SignedReveal each{*NodeKey::from_bytes(value.substr(0, 32)), {Bytes(value.substr(head)), {}}};
+    for (std::size_t i = 0; i < 64; ++i) each.reveal.signature[i] = static_cast<std::uint8_t>(value[32 + i]);
+    reveals.push_back(std::move(each));
+  });
+  return reveals;
+}
+
 }  // namespace
 
 RequesterRole::RequesterRole(Node& node, TaskRecord record, StoredBundle task, Watcher watcher)
@@ -159,14 +183,17 @@ void RequesterRole::carry(const FetchResult& effect) {
 
 void RequesterRole::carry(const AssembleResult&) {
   ++busy_;
-  node_.work([this, home = node_.home(), task = task(), units = requester_.accepted(), out = record_.out]() -> std::function<void()> {
+  node_.work([this, home = node_.home(), task = task(), units = requester_.accepted(), out = record_.out, offer = requester_.signed_offer(),
+              reveals = kept_reveals(node_.store(), requester_.id())]() -> std::function<void()> {
     auto bundle = assemble(home, task, units);
     Result<void> copied;
     if (bundle) copied = export_outputs(bundle->torrent, bundle->dir(), out);
-    return [this, bundle, copied] {
+    Result<StoredBundle> certificate = fail(Code::not_found, "");
+    if (bundle && copied) certificate = certify(home, offer, task, rename_id<ResultId>(bundle->torrent.v2_hash), units, reveals);
+    return [this, bundle, copied, certificate] {
       --busy_;
-      if (!bundle) return hear(ResultAssembled{false, bundle.error().message, {}, {}, 0});
-      if (!copied) return hear(ResultAssembled{false, copied.error().message, {}, {}, 0});
+      if (!bundle) return hear(ResultAssembled{false, bundle.error().message, {}, {}, 0, {}, {}});
+      if (!copied) return hear(ResultAssembled{false, copied.error().message, {}, {}, 0, {}, {}});
       const Torrent& torrent = bundle->torrent;
       record_.result = rename_id<ResultId>(torrent.v2_hash);
       record_.result_v1 = torrent.v1_hash;
@@ -174,7 +201,14 @@ void RequesterRole::carry(const AssembleResult&) {
       record_.result_bytes = torrent.total_size;
       node_.offer(*bundle, Node::Twin::yes);
       write_torrents(*bundle, record_.out);
-      hear(ResultAssembled{true, {}, record_.result, record_.result_v1, record_.result_bytes});
+      ResultAssembled assembled{true, {}, record_.result, record_.result_v1, record_.result_bytes, {}, {}};
+      if (certificate) {
+        assembled.certificate = certificate->torrent.v2_hash;
+        assembled.certificate_v1 = certificate->torrent.v1_hash;
+        node_.offer(*certificate, Node::Twin::no);
+        node_.remember_certificate(record_.result, certificate->torrent);
+      }
+      hear(std::move(assembled));
     };
   });
 }
@@ -192,6 +226,15 @@ void RequesterRole::carry(const Finished& effect) {
   record_.state = std::string(ending_word(effect.ending));
   record_.reason = effect.reason;
   update_record();
+  // What was kept to go on after a crash is of no use any more; the certificate has the reveals.
+  if (effect.ending == Ending::done || effect.ending == Ending::failed)
+    for (const char* bucket : {"unit", "reveal"}) {
+      std::vector<Bytes> keys;
+      node_.store().scan(bucket, [&](std::string_view key, std::string_view) {
+        if (key.substr(0, 32) == requester_.id().view()) keys.emplace_back(key);
+      });
+      for (const Bytes& key : keys) node_.carry(Erase{bucket, key});
+    }
   gone_ = true;
   node_.after_commit([this, ending = effect.ending] { if (watcher_.end) watcher_.end(record_, ending, requester_); });
 }

@@ -45,6 +45,19 @@ Result<StoredBundle> move_into_place(const std::string& from, const Torrent& tor
   return keep_bundle(torrent, parent_dir);
 }
 
+/// Writes a bundle that is in memory to its place among the results.
+Result<StoredBundle> keep_files(const Home& home, const Torrent& torrent, const std::vector<MemoryFile>& files) {
+  const std::string parent = home.result_dir(rename_id<ResultId>(torrent.v2_hash));
+  if (auto there = find_bundle(parent)) return there;
+  for (const auto& file : files) {
+    fs::path path = fs::path(parent) / torrent.name / file.path;  // build_torrent refused names that lead elsewhere
+    std::error_code ec;
+    fs::create_directories(path.parent_path(), ec);
+    if (auto written = write_plainly(path.string(), file.content, file.executable); !written) return written.error();
+  }
+  return keep_bundle(torrent, parent);
+}
+
 }  // namespace
 
 Result<StoredBundle> find_bundle(const std::string& parent_dir) {
@@ -116,6 +129,21 @@ Result<PackedResult> pack_unit_result(const Home& home, const std::string& colle
   return packed;
 }
 
+Result<StoredBundle> keep_certificate(const Home& home, const Certificate& certificate, const TaskId& task) {
+  const Bytes manifest = certificate_manifest(task, certificate.result), bytes = encode_certificate(certificate);
+  if (bytes.size() > max_certificate_bytes) return fail(Code::invalid, "the certificate would be larger than 64 MiB");
+  const std::vector<MemoryFile> files{{certificate_file, false, bytes}, {"manifest", false, manifest}};
+  auto torrent = torrent_of_memory(certificate_name(manifest), files);
+  if (!torrent) return torrent.error();
+  return keep_files(home, *torrent, files);
+}
+
+Result<Certificate> read_certificate(const StoredBundle& bundle) {
+  auto bytes = read_file(bundle.dir() + "/" + certificate_file);
+  if (!bytes) return bytes.error();
+  return decode_certificate(*bytes);
+}
+
 Result<StoredBundle> keep_inline_result(const Home& home, const ResultId& agreed, const std::vector<InlineFile>& files) {
   std::string manifest;
   std::vector<MemoryFile> contents;
@@ -126,15 +154,7 @@ Result<StoredBundle> keep_inline_result(const Home& home, const ResultId& agreed
   auto torrent = torrent_of_memory(result_name(manifest), contents);
   if (!torrent) return torrent.error();
   if (rename_id<ResultId>(torrent->v2_hash) != agreed) return fail(Code::invalid, "the files sent are not the agreed result");
-  const std::string parent = home.result_dir(agreed);
-  if (auto there = find_bundle(parent)) return there;
-  for (const auto& file : files) {
-    fs::path path = fs::path(parent) / torrent->name / file.path;  // build_torrent refused names that lead elsewhere
-    std::error_code ec;
-    fs::create_directories(path.parent_path(), ec);
-    if (auto written = write_plainly(path.string(), file.content, file.executable); !written) return written.error();
-  }
-  return keep_bundle(*torrent, parent);
+  return keep_files(home, *torrent, contents);
 }
 
 }  // namespace tnode

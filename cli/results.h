@@ -4,7 +4,7 @@
 #include <string>
 
 #include "cli/home.h"
-#include "core/messages.h"
+#include "core/certificate.h"
 #include "core/torrent.h"
 
 namespace tnode {
@@ -23,6 +23,11 @@ Result<StoredBundle> keep_bundle(const Torrent& torrent, const std::string& pare
 
 /// The bundle's v1-only twin, for clients too old for hybrid torrents; made once, then kept beside the torrent. It never votes.
 Result<Bytes> v1_twin_of(const StoredBundle& bundle);
+
+/// Packs a certificate as a bundle of its own, in its place in the home.
+Result<StoredBundle> keep_certificate(const Home& home, const Certificate& certificate, const TaskId& task);
+/// The certificate in such a bundle.
+Result<Certificate> read_certificate(const StoredBundle& bundle);
 
 /// Packs a unit's outputs, collected in <collected_dir>/out/, and moves them to their place in the home. The folder is gone afterwards.
 struct PackedResult {

@@ -155,13 +155,7 @@ int SeedCommand::dry_run(const TaskFile& task) {
 /// The task is done already: the answer is here.
 std::optional<int> SeedCommand::answer_at_once() {
   if (options_.again || !fs::exists(home_->store_path())) return std::nullopt;
-  auto key = home_->existing_key();
-  if (!key) return std::nullopt;
-  Store::Options read;
-  read.path = home_->store_path();
-  read.key = key->key();
-  read.read_only = true;
-  auto store = Store::open(read, wall_clock_ms());
+  auto store = open_store_for_reading(*home_);
   if (!store) return std::nullopt;  // the writer that opens it next says what is wrong
   auto record = find_task_record(**store, rename_id<TaskId>(task_.bundle.torrent.v2_hash));
   if (!record || record->state != "done") return std::nullopt;

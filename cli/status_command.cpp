@@ -42,22 +42,12 @@ std::string details_of(const TaskRecord& r) {
   return text;
 }
 
-Result<std::unique_ptr<Store>> read_store(const Home& home) {
-  auto key = home.existing_key();
-  if (!key) return key.error();
-  Store::Options read;
-  read.path = home.store_path();
-  read.key = key->key();
-  read.read_only = true;
-  return Store::open(read, wall_clock_ms());
-}
-
 struct Found { Home home; std::unique_ptr<Store> store; TaskRecord record; };
 
 Result<Found> find(const GlobalOptions& global, const std::string& id) {
   auto home = Home::find(global.home);
   if (!home) return home.error();
-  auto store = read_store(*home);
+  auto store = open_store_for_reading(*home);
   if (!store) return store.error();
   auto record = match_task_record(**store, id);
   if (!record) return record.error();
@@ -76,7 +66,7 @@ int run_status(const GlobalOptions& global, const std::string& id) {
   }
   auto home = Home::find(global.home);
   if (!home) return fail_with(home.error());
-  auto store = read_store(*home);
+  auto store = open_store_for_reading(*home);
   if (!store) return fail_with(store.error());
   Json tasks = Json::array();
   std::string text, ids;
@@ -139,7 +129,7 @@ int run_cancel(const GlobalOptions& global, const std::string& id) {
     bool over = false;
     for (int tries = 0; tries < cancel_wait_tries && !over; ++tries) {
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
-      auto read = read_store(found->home);
+      auto read = open_store_for_reading(found->home);
       auto record = read ? find_task_record(**read, task) : std::nullopt;
       over = record && !record->running();
     }

@@ -11,6 +11,7 @@
 #include "cli/quantities.h"
 #include "core/amount.h"
 #include "core/bundle_paths.h"
+#include "core/messages.h"
 
 namespace tnode {
 namespace fs = std::filesystem;
@@ -412,6 +413,7 @@ class Reader {
     if (price->kind != Kind::scalar) return expected(*price, what);
     auto amount = parse_credits(price->text);
     if (!amount || *amount < 0) return expected(*price, what);
+    if (*amount > max_unit_price_micro) return expected(*price, ("at most " + format_credits(max_unit_price_micro) + " credits per unit").c_str());
     task_.terms.max_price_micro = *amount;
   }
 

@@ -56,6 +56,16 @@ Result<TaskRecord> decode_task_record(std::string_view bytes) {
   return r;
 }
 
+Result<std::unique_ptr<Store>> open_store_for_reading(const Home& home) {
+  auto key = home.existing_key();
+  if (!key) return key.error();
+  Store::Options read;
+  read.path = home.store_path();
+  read.key = key->key();
+  read.read_only = true;
+  return Store::open(read, 0);
+}
+
 std::optional<TaskRecord> find_task_record(const Store& store, const TaskId& task) {
   auto bytes = store.get(task_bucket, task.view());
   if (!bytes) return std::nullopt;
@@ -85,6 +95,14 @@ Result<TaskRecord> match_task_record(const Store& store, const std::string& id) 
   if (fitting.empty()) return fail(Code::not_found, "no task of this node has an id that starts with '" + id + "'; `tnode status` lists them");
   if (fitting.size() > 1) return fail(Code::invalid, "'" + id + "' fits " + std::to_string(fitting.size()) + " tasks; give more digits");
   return fitting.front();
+}
+
+std::optional<CertificateAt> find_certificate(const Store& store, const ResultId& result) {
+  auto value = store.get(certificate_bucket, result.view());
+  if (!value || value->size() != 52) return std::nullopt;
+  CertificateAt at{result, *Hash::from_bytes(value->substr(0, 32)), {}};
+  for (std::size_t i = 0; i < 20; ++i) at.certificate_v1[i] = static_cast<std::uint8_t>((*value)[32 + i]);
+  return at;
 }
 
 Result<void> cancel_stored_task(Store& store, TaskRecord record, TimeMs now) {

@@ -1,9 +1,11 @@
 // What a node remembers of a task it offered: terms to go on with after a crash, and the state that `status` and `explain` show.
 #pragma once
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "cli/home.h"
 #include "core/messages.h"
 #include "ledger/store.h"
 
@@ -30,12 +32,18 @@ struct TaskRecord {
 Bytes encode_task_record(const TaskRecord& record);
 Result<TaskRecord> decode_task_record(std::string_view bytes);
 
+/// The store of a home, beside a node that may be running; `not_found` when there is none yet.
+Result<std::unique_ptr<Store>> open_store_for_reading(const Home& home);
+
 inline constexpr const char* task_bucket = "task";
 std::optional<TaskRecord> find_task_record(const Store& store, const TaskId& task);
 /// All of them, the newest first.
 std::vector<TaskRecord> all_task_records(const Store& store);
 /// By "last", or a unique prefix (≥ 6 hex digits) of a task or result id.
 Result<TaskRecord> match_task_record(const Store& store, const std::string& id);
+/// Where the proof of a result is, as this node knows it.
+inline constexpr const char* certificate_bucket = "certificate";
+std::optional<CertificateAt> find_certificate(const Store& store, const ResultId& result);
 /// Ends a task that no node works on: its holds are released, its record says `cancelled`. Inside a transaction of the caller's.
 Result<void> cancel_stored_task(Store& store, TaskRecord record, TimeMs now);
 

@@ -74,6 +74,8 @@ void Farmer::on(const MessageCame& event) {
     void operator()(const RevealMessage&) {}
     void operator()(const CreditMessage&) {}
     void operator()(const MirroredMessage&) {}
+    void operator()(const AskCertificateMessage&) {}
+    void operator()(const CertificateAtMessage&) {}
   };
   std::visit(Visitor{*this, event.from}, event.message);
 }
@@ -172,7 +174,7 @@ void Farmer::on_award(const NodeKey& from, const Signed& message) {
     return refuse(from, about, "over_line", "we let a requester be at most " + format_credits(options_.requester_line_micro) + " credits below zero");
   if (!verify_block(*hold)) return refuse(from, about, "bad_signature", "HOLD");
 
-  Lease lease{offer, award->offer, *award, message, now_ + award->lease_ms, *amount, {}};
+  Lease lease{offer, award->offer, *award, message, now_ + award->lease_ms, *amount, hold->expiry_ms, {}};
   for (UnitNumber u : award->units) lease.units[u] = {};
   promised_micro_ += *amount;
   emit(KeepHold{award->award, award->hold});
@@ -215,7 +217,7 @@ void Farmer::on(const TaskLost& event) {
   tasks_[event.task] = TaskState::unknown;
   std::vector<AwardId> lost;
   for (const auto& [id, lease] : leases_)
-    if (lease.offer.task == event.task) lost.push_back(id);
+    if (lease.offer.task == event.task && waits_for_task(lease)) lost.push_back(id);
   for (const AwardId& id : lost) {
     refuse(leases_.at(id).offer.requester, rename_id<Hash>(id), "task_unavailable", event.reason);
     drop_lease(id, event.reason);
@@ -224,9 +226,15 @@ void Farmer::on(const TaskLost& event) {
 
 // --- execution ---
 
+/// Units that were run need no task any more: after a restart their votes are still good.
+bool Farmer::waits_for_task(const Lease& lease) {
+  return std::any_of(lease.units.begin(), lease.units.end(), [](const auto& unit) { return unit.second.step == Step::waiting; });
+}
+
 void Farmer::start_units() {
   for (auto& [id, lease] : leases_) {
     if (static_cast<std::int64_t>(running_.size()) >= options_.slots) return;
+    if (!waits_for_task(lease)) continue;
     auto task = tasks_.find(lease.offer.task);
     if (task == tasks_.end() || task->second == TaskState::unknown) need_task(lease.offer);
     if (tasks_[lease.offer.task] != TaskState::ready) continue;
@@ -380,7 +388,7 @@ void Farmer::on_done(const NodeKey& from, const Done& done) {
   if (known == offers_.end() || known->second.offer.requester != from) return;
   known->second.over = true;
   mirror_asked_[done.result] = from;
-  emit(MirrorResult{from, done.result, done.v1_hash, done.bytes});
+  emit(MirrorResult{from, done.result, done.v1_hash, done.bytes, done.certificate, done.certificate_v1});
 }
 
 void Farmer::on(const ResultMirrored& event) {
@@ -403,9 +411,16 @@ void Farmer::on_cancel(const NodeKey& from, const OfferId& id) {
 void Farmer::on(const Tick&) {
   std::vector<AwardId> over;
   for (const auto& [id, lease] : leases_)
-    if (now_ >= lease.until_ms + lease_slack_ms) over.push_back(id);
+    if (now_ >= ends_ms(lease)) over.push_back(id);
   for (const AwardId& id : over) drop_lease(id, "the lease ended without a verdict");
   std::erase_if(offers_, [&](const auto& entry) { return now_ >= entry.second.offer.expires_ms; });
+}
+
+/// A requester that is here and whose units were run decides in its own time, as long as the money is put aside.
+TimeMs Farmer::ends_ms(const Lease& lease) const {
+  const bool ran = std::all_of(lease.units.begin(), lease.units.end(), [](const auto& unit) { return unit.second.step == Step::ran || unit.second.step == Step::revealed; });
+  const TimeMs end = lease.until_ms + lease_slack_ms;
+  return ran && up_.count(lease.offer.requester) ? std::max(end, lease.hold_expiry_ms) : end;
 }
 
 void Farmer::drop_lease(const AwardId& id, const std::string& why) {
@@ -445,11 +460,12 @@ void Farmer::restore_lease(std::string_view value) {
   KnownOffer& known = offers_[award->offer];
   known.offer = *offer;
   known.message = offer_message;
-  Lease lease{*offer, award->offer, *award, award_message, 0, 0, {}};
+  Lease lease{*offer, award->offer, *award, award_message, 0, 0, 0, {}};
   auto hold = decode_block(award->hold);
   if (!hold) return;
   lease.held_micro = hold->amount;
   lease.until_ms = hold->time_ms + award->lease_ms;
+  lease.hold_expiry_ms = hold->expiry_ms;
   for (UnitNumber u : award->units) lease.units[u] = {};
   promised_micro_ += lease.held_micro;
   leases_.emplace(award->award, std::move(lease));
@@ -477,7 +493,7 @@ void Farmer::restore_vote(std::string_view, std::string_view value) {
 
 TimeMs Farmer::next_deadline(TimeMs now) const {
   TimeMs next = now + 60'000;
-  for (const auto& [id, lease] : leases_) next = std::min(next, lease.until_ms + lease_slack_ms);
+  for (const auto& [id, lease] : leases_) next = std::min(next, ends_ms(lease));
   return std::max(next, now + 1);
 }
 

@@ -26,7 +26,8 @@ struct KeepHold { AwardId award; Bytes block; };
 /// Write our CREDIT for a checked DEBIT made out to us; answers BlockWritten, or BlockRefused when it contradicts what is known.
 struct WriteCredit { AwardId award; Bytes debit; };
 /// Keep the whole result alive; answers ResultMirrored.
-struct MirrorResult { NodeKey holder; ResultId result; std::array<std::uint8_t, 20> v1_hash{}; std::int64_t bytes = 0; };
+struct MirrorResult { NodeKey holder; ResultId result; std::array<std::uint8_t, 20> v1_hash{}; std::int64_t bytes = 0;
+                     Hash certificate; std::array<std::uint8_t, 20> certificate_v1{}; };
 /// Meet a node that only its offer, passed on by others, told of.
 struct Meet { TaskId task; std::array<std::uint8_t, 20> v1_hash{}; std::string endpoint; };
 
@@ -109,6 +110,7 @@ class Farmer {
     Signed message;
     TimeMs until_ms = 0;
     Micro held_micro = 0;
+    TimeMs hold_expiry_ms = 0;
     std::map<UnitNumber, UnitWork> units;
   };
   enum class TaskState : std::uint8_t { unknown, fetching, ready };
@@ -137,9 +139,11 @@ class Farmer {
   std::string why_decline(const Offer& offer) const;
   void answer(KnownOffer& known, const OfferId& id);
   void need_task(const Offer& offer);
+  static bool waits_for_task(const Lease& lease);
   void start_units();
   void send_commits();
   void reveal(Lease& lease, const std::vector<UnitNumber>& units);
+  TimeMs ends_ms(const Lease& lease) const;
   void drop_lease(const AwardId& id, const std::string& why);
   void refuse(const NodeKey& to, const Hash& about, std::string reason, std::string detail);
   template <class E> void emit(E effect) { effects_.emplace_back(std::move(effect)); }

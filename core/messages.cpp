@@ -13,7 +13,6 @@ using bencode::List;
 using bencode::Value;
 
 constexpr std::int64_t max_time = std::int64_t{1} << 53;
-constexpr Micro max_price = std::numeric_limits<Micro>::max() / (1 << 24);
 constexpr std::int64_t max_bytes = std::int64_t{1} << 50;
 
 template <std::size_t n>
@@ -52,9 +51,13 @@ Result<Value> open(std::string_view bytes) {
   return bencode::decode(bytes);
 }
 
+Bytes encode(const Message& message) { return encode_message(message); }
+
+/// A value has one spelling: what would be written otherwise (an empty field that may be left out, a flag that is neither 0 nor 1) is refused.
 template <class T>
-Result<T> closed(DictReader& reader, T value, const char* what) {
+Result<T> closed(DictReader& reader, T value, const char* what, std::string_view bytes) {
   if (auto good = reader.finish(); !good) return fail(Code::invalid, std::string(what) + ": " + good.error().message);
+  if (encode(value) != bytes) return fail(Code::invalid, std::string(what) + ": not in its canonical form");
   return value;
 }
 
@@ -160,7 +163,7 @@ Result<Offer> decode_offer(std::string_view body) {
   o.expires_ms = r.number("expires", 0, max_time);
   o.max_replicas = r.number("max replicas", o.agree, 64);
   o.name = r.bytes("name", 256);
-  o.max_price_micro = r.number("price", 0, max_price);
+  o.max_price_micro = r.number("price", 0, max_unit_price_micro);
   r.id("requester", o.requester);
   o.run_ms = r.number("run", 1, max_time);
   o.runtime = r.bytes("runtime", 4096);
@@ -172,7 +175,7 @@ Result<Offer> decode_offer(std::string_view body) {
   o.resources.disk_bytes = rr.number("disk", 0, max_bytes);
   o.resources.memory_bytes = rr.number("memory", 1, max_bytes);
   if (auto good = rr.finish(); !good) return fail(Code::invalid, "offer, resources: " + good.error().message);
-  return closed(r, std::move(o), "offer");
+  return closed(r, std::move(o), "offer", body);
 }
 
 Bytes encode(const Award& a) {
@@ -200,7 +203,7 @@ Result<Award> decode_award(std::string_view body) {
   a.hold = r.bytes("hold", block_bytes);
   a.lease_ms = r.number("lease", 1, max_time);
   r.id("offer", a.offer);
-  a.price_micro = r.number("price", 0, max_price);
+  a.price_micro = r.number("price", 0, max_unit_price_micro);
   r.id("task", a.task);
   for (const auto& item : r.list("units", max_units_per_award)) {
     const auto* n = item.integer();
@@ -208,7 +211,7 @@ Result<Award> decode_award(std::string_view body) {
     else a.units.push_back(static_cast<UnitNumber>(*n));
   }
   if (a.units.empty()) r.refuse("an award of no units");
-  return closed(r, std::move(a), "award");
+  return closed(r, std::move(a), "award", body);
 }
 
 Bytes encode(const Commit& c) {
@@ -230,7 +233,7 @@ Result<Commit> decode_commit(std::string_view body) {
     if (hash) c.units[u] = *hash;
     return hash.ok();
   });
-  return closed(r, std::move(c), "commit");
+  return closed(r, std::move(c), "commit", body);
 }
 
 Bytes encode(const CommitSet& s) {
@@ -261,7 +264,7 @@ Result<CommitSet> decode_commit_set(std::string_view body) {
     }
     return true;
   });
-  return closed(r, std::move(s), "commit set");
+  return closed(r, std::move(s), "commit set", body);
 }
 
 Bytes encode(const Reveal& v) {
@@ -279,7 +282,7 @@ Result<Reveal> decode_reveal(std::string_view body) {
   DictReader r(*value);
   r.id("award", v.award);
   read_units(r, max_units_per_award, [&](UnitNumber u, const Value& item) { return read_vote(item, v.units[u]); });
-  return closed(r, std::move(v), "reveal");
+  return closed(r, std::move(v), "reveal", body);
 }
 
 Bytes encode(const Verdict& v) {
@@ -304,7 +307,7 @@ Result<Verdict> decode_verdict(std::string_view body) {
     v.units[u] = static_cast<UnitVerdict>(*n);
     return true;
   });
-  return closed(r, std::move(v), "verdict");
+  return closed(r, std::move(v), "verdict", body);
 }
 
 // --- frames ---
@@ -345,7 +348,11 @@ struct FrameEncoder {
   Dict operator()(const VerdictMessage& m) { return signed_frame("verdict", m.verdict); }
   Dict operator()(const CreditMessage& m) { return {{"award", raw(m.credit.award)}, {"block", m.credit.block}, {"t", "credit"}}; }
   Dict operator()(const DoneMessage& m) {
-    return {{"bytes", m.done.bytes}, {"offer", raw(m.done.offer)}, {"result", raw(m.done.result)}, {"t", "done"}, {"v1", raw(m.done.v1_hash)}};
+    return {{"bytes", m.done.bytes}, {"certificate", raw(m.done.certificate)}, {"certificate v1", raw(m.done.certificate_v1)}, {"offer", raw(m.done.offer)}, {"result", raw(m.done.result)}, {"t", "done"}, {"v1", raw(m.done.v1_hash)}};
+  }
+  Dict operator()(const AskCertificateMessage& m) { return {{"result", raw(m.ask.result)}, {"t", "ask-certificate"}}; }
+  Dict operator()(const CertificateAtMessage& m) {
+    return {{"certificate", raw(m.at.certificate)}, {"certificate v1", raw(m.at.certificate_v1)}, {"result", raw(m.at.result)}, {"t", "certificate"}};
   }
   Dict operator()(const MirroredMessage& m) { return {{"result", raw(m.mirrored.result)}, {"t", "mirrored"}}; }
   Dict operator()(const CancelMessage& m) { return {{"offer", raw(m.cancel.offer)}, {"t", "cancel"}}; }
@@ -369,7 +376,7 @@ Result<Message> decode_message(std::string_view frame) {
     r.fixed("sig", s.signature);
     return s;
   };
-  auto done = [&](Message message) -> Result<Message> { return closed(r, std::move(message), type.c_str()); };
+  auto done = [&](Message message) -> Result<Message> { return closed(r, std::move(message), type.c_str(), frame); };
   if (type == "offer") return done(OfferMessage{read_signed()});
   if (type == "award") return done(AwardMessage{read_signed()});
   if (type == "commit") return done(CommitMessage{read_signed()});
@@ -386,7 +393,7 @@ Result<Message> decode_message(std::string_view frame) {
     b.limit_mode = r.bytes("limits", 32);
     r.id("offer", b.offer);
     b.platform = r.bytes("platform", 64);
-    b.price_micro = r.number("price", 0, max_price);
+    b.price_micro = r.number("price", 0, max_unit_price_micro);
     b.queue = r.number("queue", 1, 1 << 20);
     b.slots = r.number("slots", 1, 1 << 16);
     return done(BidMessage{std::move(b)});
@@ -405,10 +412,24 @@ Result<Message> decode_message(std::string_view frame) {
   if (type == "done") {
     Done d;
     d.bytes = r.number("bytes", 0, max_bytes);
+    r.id("certificate", d.certificate);
+    r.fixed("certificate v1", d.certificate_v1);
     r.id("offer", d.offer);
     r.id("result", d.result);
     r.fixed("v1", d.v1_hash);
     return done(DoneMessage{d});
+  }
+  if (type == "ask-certificate") {
+    AskCertificate a;
+    r.id("result", a.result);
+    return done(AskCertificateMessage{a});
+  }
+  if (type == "certificate") {
+    CertificateAt c;
+    r.id("certificate", c.certificate);
+    r.fixed("certificate v1", c.certificate_v1);
+    r.id("result", c.result);
+    return done(CertificateAtMessage{c});
   }
   if (type == "mirrored") {
     Mirrored m;

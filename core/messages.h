@@ -2,6 +2,7 @@
 // What must convince a third party later (offer, award, commit, commit set, reveal, verdict) carries its author's signature.
 #pragma once
 #include <array>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -16,6 +17,9 @@
 #include "core/types.h"
 
 namespace tnode {
+
+/// A unit's dearest price: times the most units of a task it is still an amount.
+inline constexpr Micro max_unit_price_micro = std::numeric_limits<Micro>::max() / (1 << 24);
 
 /// A requester's signed terms for a task.
 struct Offer {
@@ -110,8 +114,14 @@ struct Done {
   ResultId result;
   std::array<std::uint8_t, 20> v1_hash{};
   std::int64_t bytes = 0;
+  Hash certificate;                               ///< bundle that proves who agreed; zero when there is none
+  std::array<std::uint8_t, 20> certificate_v1{};
 };
 struct Mirrored { ResultId result; };
+
+/// Anyone may ask a node for the proof of a result; a node that knows none says nothing.
+struct AskCertificate { ResultId result; };
+struct CertificateAt { ResultId result; Hash certificate; std::array<std::uint8_t, 20> certificate_v1{}; };
 
 /// The requester ends the offer; leases are void.
 struct Cancel { OfferId offer; };
@@ -159,8 +169,10 @@ struct DoneMessage { Done done; };
 struct MirroredMessage { Mirrored mirrored; };
 struct CancelMessage { Cancel cancel; };
 struct RefuseMessage { Refuse refuse; };
+struct AskCertificateMessage { AskCertificate ask; };
+struct CertificateAtMessage { CertificateAt at; };
 using Message = std::variant<OfferMessage, BidMessage, AwardMessage, AcceptMessage, CommitMessage, CommitSetMessage,
-                             RevealMessage, VerdictMessage, CreditMessage, DoneMessage, MirroredMessage, CancelMessage, RefuseMessage>;
+                             RevealMessage, VerdictMessage, CreditMessage, DoneMessage, MirroredMessage, CancelMessage, RefuseMessage, AskCertificateMessage, CertificateAtMessage>;
 
 Bytes encode_message(const Message& message);
 /// Canonical or refused.

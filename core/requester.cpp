@@ -13,6 +13,13 @@ std::string units_text(const std::vector<UnitNumber>& units) {
   return std::to_string(units.front()) + "…" + std::to_string(units.back()) + " (" + std::to_string(units.size()) + ")";
 }
 
+Bytes signature_bytes(const Signed& message) { return Bytes(reinterpret_cast<const char*>(message.signature.data()), message.signature.size()); }
+
+/// What is counted: how a run ended is part of the answer, or one voter could put a wrong ending beside the right files.
+ResultId ballot(const Vote& vote) {
+  return rename_id<ResultId>(domain_hash("ballot", Bytes(vote.result.view()) + std::string(outcome_word(vote.outcome.kind)) + " " + std::to_string(vote.outcome.exit_code)));
+}
+
 /// Key of a unit's record: offer id, then the unit's number in decimal.
 Bytes unit_key(const OfferId& offer, UnitNumber unit) { return Bytes(offer.view()) + std::to_string(unit); }
 
@@ -74,8 +81,8 @@ void Requester::on(const PeerCame& event) {
   Peer& peer = peers_[event.key];
   peer.up = true;
   peer.answered = false;
-  peer.paused_until_ms = 0;
-  if (cancelled_) return;
+  if (peer.strikes == 0) peer.paused_until_ms = 0;
+  if (closing_) return;
   if (!assembled_) emit(Send{event.key, OfferMessage{offer_message_}});
   // Whatever was on its way when the channel broke is said again; the farmer treats a repeat as one.
   for (auto& [id, record] : awards_) {
@@ -115,6 +122,8 @@ void Requester::on(const MessageCame& event) {
     void operator()(const VerdictMessage&) {}
     void operator()(const DoneMessage&) {}
     void operator()(const CancelMessage&) {}
+    void operator()(const AskCertificateMessage&) {}
+    void operator()(const CertificateAtMessage&) {}
   };
   std::visit(Visitor{*this, event.from}, event.message);
 }
@@ -136,7 +145,8 @@ void Requester::on_bid(const NodeKey& from, const Bid& bid) {
 
 void Requester::on_accept(const NodeKey& from, const Accept& accept) {
   AwardRecord* record = award_of(from, accept.award);
-  if (!record || record->lost) return refuse(from, rename_id<Hash>(accept.award), "lease_over", "the award is unknown or its lease ended");
+  if (!record || record->lost || record->state == AwardState::settled)
+    return refuse(from, rename_id<Hash>(accept.award), "lease_over", "the award is unknown, settled, or its lease ended");
   if (record->state != AwardState::sent) return;
   record->state = AwardState::accepted;
   record->lease_until_ms = now_ + record->award.lease_ms;
@@ -181,6 +191,8 @@ void Requester::on_reveal(const NodeKey& from, const RevealMessage& message) {
   AwardRecord* record = award_of(from, reveal->award);
   if (!record || record->lost) return refuse(from, rename_id<Hash>(reveal->award), "lease_over", "the award is unknown or its lease ended");
   if (!verify_body(from, reveal_domain, message.reveal)) return refuse(from, rename_id<Hash>(reveal->award), "bad_signature", "reveal");
+  // Kept for the certificate, also across runs: the offer, then what tells this reveal from others.
+  emit(Save{"reveal", Bytes(id_.view()) + Bytes(sha256(message.reveal.body).view()), Bytes(from.view()) + signature_bytes(message.reveal) + message.reveal.body});
   for (const auto& [number, vote] : reveal->units) {
     auto committed = record->commits.find(number);
     if (committed == record->commits.end() || committed->second != commitment(offer_.task, number, reveal->award, from, vote)) {
@@ -189,8 +201,9 @@ void Requester::on_reveal(const NodeKey& from, const RevealMessage& message) {
     }
     if (record->votes.count(number)) continue;
     Unit& unit = units_[number];
+    if (lacks_vote(*record, number)) peers_[from].outstanding -= 1;
     record->votes[number] = vote;
-    peers_[from].outstanding -= 1;
+    peers_[from].strikes = 0;
     auto extra = message.beside.extras.find(number);
     unit.active.erase(from);
     unit.votes[from] = {vote, reveal->award, message.reveal, extra == message.beside.extras.end() ? Extra{} : extra->second};
@@ -215,7 +228,7 @@ void Requester::on_refuse(const NodeKey& from, const Refuse& refuse_message) {
   AwardRecord* record = award_of(from, rename_id<AwardId>(refuse_message.about));
   if (!record || record->lost || record->state == AwardState::settled) return;
   peer.refusal = refuse_message.reason + (refuse_message.detail.empty() ? "" : ": " + refuse_message.detail);
-  lose_award(*record, peer.refusal);
+  lose_award(*record, peer.refusal, lost_pause_ms);
 }
 
 void Requester::on(const BlockWritten& event) {
@@ -227,8 +240,8 @@ void Requester::on(const BlockWritten& event) {
     record.message = sign_body(*key_, award_domain, encode(record.award));
     record.sent_ms = now_;
     record.lease_until_ms = now_ + accept_wait_ms;
-    emit(Save{"award", Bytes(record.award.award.view()), record.message.body + Bytes(reinterpret_cast<const char*>(record.message.signature.data()), 64)});
-    if (record.lost) {  // it was given up while the HOLD was being written
+    emit(Save{"award", Bytes(record.award.award.view()), record.message.body + signature_bytes(record.message)});
+    if (record.lost || closing_) {  // it was given up while the HOLD was being written
       record.state = AwardState::accepted;
       return;
     }
@@ -261,18 +274,22 @@ void Requester::on(const BlockRefused& event) {
   auto it = awards_.find(event.award);
   check(it != awards_.end(), "a refusal for an award that was never made");
   AwardRecord& record = it->second;
-  if (record.state != AwardState::holding) return finish(Ending::error, "the ledger refused a payment: " + event.reason);
+  unsettled_.erase(event.award);
+  if (record.state != AwardState::holding) {
+    record.state = AwardState::settled;
+    return finish(Ending::error, "the ledger refused a payment: " + event.reason);
+  }
+  const NodeKey farmer = record.award.farmer;
   for (UnitNumber u : record.award.units) {
-    units_[u].active.erase(record.award.farmer);
+    units_[u].active.erase(farmer);
     hungry_.insert(u);
   }
-  peers_[record.award.farmer].outstanding -= static_cast<std::int64_t>(record.award.units.size());
-  unsettled_.erase(event.award);
+  peers_[farmer].outstanding -= static_cast<std::int64_t>(record.award.units.size());
   awards_.erase(it);
   if (event.code != Code::credit) return finish(Ending::error, event.reason);
   credit_problem_ = event.reason;
-  credit_short_until_ms_ = now_ + 200;
-  if (unsettled_.empty()) finish(Ending::no_credit, event.reason);
+  credit_refused_ms_ = now_;
+  peers_[farmer].paused_until_ms = now_ + credit_retry_ms;  // another's price may fit
 }
 
 void Requester::on(const ResultFetched& event) {
@@ -304,50 +321,86 @@ void Requester::on(const ResultAssembled& event) {
   whole_ = event;
   linger_until_ms_ = now_ + linger_ms;
   for (const auto& [key, peer] : peers_)
-    if (peer.up && peer.bid) emit(Send{key, DoneMessage{Done{id_, event.result, event.v1_hash, event.bytes}}});
+    if (peer.up && peer.bid) emit(Send{key, DoneMessage{Done{id_, event.result, event.v1_hash, event.bytes, event.certificate, event.certificate_v1}}});
 }
 
-void Requester::on(const CancelTask&) {
-  cancelled_ = true;
-  finish(Ending::cancelled, "cancelled");
-}
+void Requester::on(const CancelTask&) { finish(Ending::cancelled, "cancelled"); }
 
 // --- what to do about it ---
 
 void Requester::decide() {
-  end_leases();
-  decide_units();
-  ask_for_reveals();
-  fetch_results();
+  if (!closing_) {
+    end_leases();
+    decide_units();
+    ask_for_reveals();
+    fetch_results();
+    settle_awards();
+    lease_units();
+    touched_.clear();
+    finish_if_over();
+  }
+  if (closing_) close();
+}
+
+/// Every award is settled before the end: what was accepted and is here is paid, the rest is given back.
+void Requester::close() {
   settle_awards();
-  lease_units();
-  touched_.clear();
-  finish_if_over();
+  if (!unsettled_.empty()) return;
+  finished_ = true;
+  emit(Finished{closing_->ending, closing_->reason});
+}
+
+/// Whether the next word on this award is its farmer's (or the ledger's). A farmer that committed to all its units waits for us, and
+/// loses nothing because others are slow.
+bool Requester::awaited(const AwardRecord& record) const {
+  if (record.state == AwardState::holding || record.state == AwardState::settling) return true;
+  if (record.lost || record.state == AwardState::settled) return false;
+  return std::any_of(record.award.units.begin(), record.award.units.end(),
+                     [&](UnitNumber u) { return lacks_vote(record, u) && (!record.commits.count(u) || record.asked.count(u)); });
+}
+
+/// A unit that was decided before a crash needs no more votes; those who agreed are on its record.
+bool Requester::lacks_vote(const AwardRecord& record, UnitNumber unit) const { return units_[unit].state == UnitState::open && !record.votes.count(unit); }
+
+bool Requester::has_all_votes(const AwardRecord& record) const {
+  return std::none_of(record.award.units.begin(), record.award.units.end(), [&](UnitNumber u) { return lacks_vote(record, u); });
+}
+
+/// Whether anything is under way that can change what we wait for.
+bool Requester::at_work() const {
+  return !unfetched_.empty() || std::any_of(unsettled_.begin(), unsettled_.end(), [this](const AwardId& id) { return awaited(awards_.at(id)); });
 }
 
 void Requester::end_leases() {
   for (const AwardId& id : std::vector<AwardId>(unsettled_.begin(), unsettled_.end())) {
     AwardRecord& record = awards_.at(id);
     if (record.lost || (record.state != AwardState::sent && record.state != AwardState::accepted)) continue;
-    if (record.votes.size() == record.award.units.size()) continue;
+    if (has_all_votes(record)) continue;
     const Peer& peer = peers_[record.award.farmer];
-    if (now_ >= record.lease_until_ms)
-      lose_award(record, record.state == AwardState::sent ? "no answer to the award" : "the lease ended");
+    if (now_ >= record.lease_until_ms && awaited(record))
+      lose_award(record, record.state == AwardState::sent ? "no answer to the award" : "the lease ended", peer.up ? std::min(record.award.lease_ms, queue_ms_ / 2) : 0);
     else if (!peer.up && now_ >= peer.left_ms + absence_grace_ms)
-      lose_award(record, "gone");
+      lose_award(record, "gone", 0);
   }
 }
 
-void Requester::lose_award(AwardRecord& record, const std::string& why) {
+/// A farmer that was here and did not deliver costs one lease; each further one waits four times as long (`strike_ms` the first time).
+/// One that was gone (0) may come back at once.
+void Requester::lose_award(AwardRecord& record, const std::string& why, TimeMs strike_ms) {
   record.lost = true;
   Peer& peer = peers_[record.award.farmer];
-  peer.paused_until_ms = now_ + lost_pause_ms;
+  TimeMs pause = std::max(strike_ms, lost_pause_ms);
+  if (strike_ms > 0 && now_ >= peer.paused_until_ms) {  // several leases lost to one silence are one strike
+    for (int i = 0; i < peer.strikes && pause < max_pause_ms; ++i) pause *= 4;
+    ++peer.strikes;
+  }
+  peer.paused_until_ms = std::max(peer.paused_until_ms, now_ + std::min(pause, max_pause_ms));
   for (UnitNumber u : record.award.units) {
-    if (record.votes.count(u)) continue;
+    if (!lacks_vote(record, u)) continue;
     units_[u].active.erase(record.award.farmer);
     peer.outstanding -= 1;
     touched_.insert(u);
-    if (units_[u].state == UnitState::open) hungry_.insert(u);
+    hungry_.insert(u);
   }
   count(record.award.farmer, [](Reputation& r) { ++r.lost; });
   note("lost", {{"farmer", to_hex(record.award.farmer)}, {"units", units_text(record.award.units)}, {"reason", why}});
@@ -358,7 +411,7 @@ void Requester::decide_units() {
     Unit& unit = units_[number];
     if (unit.state != UnitState::open) continue;
     std::map<NodeKey, ResultId> votes;
-    for (const auto& [key, cast] : unit.votes) votes[key] = cast.vote.result;
+    for (const auto& [key, cast] : unit.votes) votes[key] = ballot(cast.vote);
     // While a committed replica has not shown its vote, nothing is decided without it: it could change the majority.
     if (!unit.active.empty()) continue;
     auto decision = decide_quorum(votes, offer_.agree, offer_.max_replicas);
@@ -380,21 +433,21 @@ void Requester::decide_units() {
       continue;
     }
     unit.state = UnitState::accepted;
-    unit.accepted.result = decision.result;
     Bytes certificate;
     std::string names;
     for (const auto& [key, cast] : unit.votes) {
-      bool agreed = cast.vote.result == decision.result;
+      bool agreed = ballot(cast.vote) == decision.result;
       count(key, agreed ? +[](Reputation& r) { ++r.agreed; ++r.in_a_row; } : +[](Reputation& r) { ++r.dissented; r.in_a_row = 0; });
       if (!agreed) continue;
       unit.accepted.farmers.push_back(key);
+      unit.accepted.result = cast.vote.result;
       unit.accepted.outcome = cast.vote.outcome;
       unit.accepted.v1_hash = cast.extra.v1_hash;
       if (unit.accepted.detail.empty()) unit.accepted.detail = cast.extra.detail;
       if (unit.accepted.stderr_tail.empty()) unit.accepted.stderr_tail = cast.extra.stderr_tail;
       names += (names.empty() ? "" : ",") + to_hex(key);
     }
-    note("accepted", {{"unit", std::to_string(number)}, {"result_id", to_hex(decision.result)}, {"votes", std::to_string(unit.votes.size())},
+    note("accepted", {{"unit", std::to_string(number)}, {"result_id", to_hex(unit.accepted.result)}, {"votes", std::to_string(unit.votes.size())},
                       {"outcome", std::string(outcome_word(unit.accepted.outcome.kind))}, {"exit_code", std::to_string(unit.accepted.outcome.exit_code)}, {"farmers", names}});
   }
 }
@@ -418,7 +471,9 @@ void Requester::ask_for_reveals() {
     for (const auto& [key, cast] : unit.votes) commits[key] = awards_.at(cast.award).commits.at(number);
     for (const auto& [key, award] : unit.active) {
       auto& record = awards_.at(award);
-      if (record.asked.insert(number).second) due[award][number] = commits;
+      if (!record.asked.insert(number).second) continue;
+      record.lease_until_ms = std::max(record.lease_until_ms, now_ + reveal_wait_ms);
+      due[award][number] = commits;
     }
   }
   for (const auto& [award, units] : due) {
@@ -460,19 +515,19 @@ void Requester::settle_awards() {
   for (const AwardId& id : std::vector<AwardId>(unsettled_.begin(), unsettled_.end())) {
     AwardRecord& record = awards_.at(id);
     if (record.state == AwardState::holding || record.state == AwardState::settling) continue;
-    if (!record.lost && record.votes.size() < record.award.units.size()) continue;
+    if (!closing_ && !record.lost && !has_all_votes(record)) continue;
     std::map<UnitNumber, UnitVerdict> verdict;
     std::int64_t agreed = 0;
     bool decided = true;
     for (UnitNumber number : record.award.units) {
       auto vote = record.votes.find(number);
       const Unit& unit = units_[number];
-      if (vote == record.votes.end()) { verdict[number] = UnitVerdict::dropped; continue; }
-      if (unit.state == UnitState::open) { decided = false; break; }
-      if (unit.state == UnitState::disputed) { verdict[number] = UnitVerdict::disputed; continue; }
       // Paid once the data is here: votes without data are worth nothing to the requester.
-      if (!unit.fetched) { decided = false; break; }
-      bool same = vote->second.result == unit.accepted.result;
+      const bool open = unit.state == UnitState::open || (unit.state == UnitState::accepted && !unit.fetched);
+      if (vote == record.votes.end() || (open && closing_)) { verdict[number] = UnitVerdict::dropped; continue; }
+      if (open) { decided = false; break; }
+      if (unit.state == UnitState::disputed) { verdict[number] = UnitVerdict::disputed; continue; }
+      bool same = vote->second.result == unit.accepted.result && vote->second.outcome == unit.accepted.outcome;
       verdict[number] = same ? UnitVerdict::accepted : UnitVerdict::dissented;
       agreed += same;
     }
@@ -503,11 +558,11 @@ bool Requester::may_lease_now() const {
 }
 
 void Requester::lease_units() {
-  if (assembling_ || assembled_ || cancelled_) return;
+  if (assembling_ || assembled_) return;
   std::int64_t bidders = 0;
   for (const auto& [key, peer] : peers_) bidders += usable(peer);
   if (bidders >= offer_.agree && enough_bids_ms_ == 0) enough_bids_ms_ = now_;
-  if (hungry_.empty() || now_ < credit_short_until_ms_ || !may_lease_now()) return;
+  if (hungry_.empty() || !may_lease_now()) return;
 
   // Draw the order of the bidders, weighted; then deal the hungry units out in shares, so that the last ones are spread evenly.
   std::vector<std::pair<NodeKey, std::uint64_t>> pool;
@@ -575,7 +630,6 @@ std::uint64_t Requester::draw(std::uint64_t bound) {
 }
 
 void Requester::finish_if_over() {
-  if (finished_) return;
   const bool over = open_units_ == 0 && unfetched_count_ == 0;
   if (assembled_) {
     bool mirrored = !mirrors_.empty();
@@ -598,34 +652,25 @@ void Requester::finish_if_over() {
     return;
   }
   if (now_ >= started_ms_ + total_ms_) return finish(Ending::timeout, "timeouts.total ended");
-  // Stalled: units wait for a farmer and none is at work.
-  bool stalled = !hungry_.empty() && unsettled_.empty();
+  // Stalled: units wait for a farmer and none is at work, though some may wait for the votes of others.
+  const bool stalled = !hungry_.empty() && !at_work();
+  if (stalled && credit_refused_ms_ == now_) return finish(Ending::no_credit, credit_problem_);
   if (!stalled) stalled_since_ms_ = 0;
   else if (stalled_since_ms_ == 0) stalled_since_ms_ = now_;
   else if (now_ >= stalled_since_ms_ + queue_ms_) {
     std::int64_t bidders = 0;
-    for (const auto& [key, peer] : peers_) bidders += usable(peer);
+    for (const auto& [key, peer] : peers_) bidders += peer.up && peer.bid;
     if (bidders == 0) return finish(Ending::no_bids, "no farmer bid within timeouts.queue");
     finish(Ending::no_quorum, std::to_string(bidders) + " farmer(s) bid within timeouts.queue; quorum.agree is " + std::to_string(offer_.agree) + ", and a unit that is disputed needs one more");
   }
 }
 
 void Requester::finish(Ending ending, std::string reason) {
-  if (finished_) return;
-  finished_ = true;
-  // What was put aside for work that will not be wanted any more is given back.
-  if (ending != Ending::done && ending != Ending::failed) {
-    for (auto& [key, peer] : peers_)
-      if (peer.up && peer.bid) emit(Send{key, CancelMessage{Cancel{id_}}});
-    for (const AwardId& id : unsettled_) {
-      AwardRecord& record = awards_.at(id);
-      if (record.state == AwardState::settling) continue;
-      record.state = AwardState::settling;
-      emit(WriteRelease{id, record.ref, Hash{}});
-      emit(Erase{"award", Bytes(id.view())});
-    }
-  }
-  emit(Finished{ending, std::move(reason)});
+  if (closing_) return;
+  closing_ = Finished{ending, std::move(reason)};
+  if (ending == Ending::done || ending == Ending::failed) return;
+  for (auto& [key, peer] : peers_)
+    if (peer.up && peer.bid) emit(Send{key, CancelMessage{Cancel{id_}}});
 }
 
 // --- small things ---
@@ -680,13 +725,16 @@ void Requester::restore_award(std::string_view value) {
     if (unit.state == UnitState::accepted) {
       // Decided before the crash, not paid yet: those who agreed are on record.
       const auto& agreed = unit.accepted.farmers;
-      if (std::find(agreed.begin(), agreed.end(), award->farmer) != agreed.end()) record.votes[u].result = unit.accepted.result;
+      if (std::find(agreed.begin(), agreed.end(), award->farmer) != agreed.end()) {
+        record.votes[u].result = unit.accepted.result;
+        record.votes[u].outcome = unit.accepted.outcome;
+      }
       continue;
     }
     unit.active[award->farmer] = award->award;
+    ++peers_[award->farmer].outstanding;
     if (static_cast<std::int64_t>(unit.active.size()) >= unit.want) hungry_.erase(u);
   }
-  peers_[award->farmer].outstanding += static_cast<std::int64_t>(award->units.size() - record.votes.size());
   unsettled_.insert(award->award);
   awards_.emplace(award->award, std::move(record));
 }
@@ -706,11 +754,10 @@ TimeMs Requester::next_deadline(TimeMs now) const {
   if (assembled_) sooner(linger_until_ms_);
   if (stalled_since_ms_ != 0) sooner(stalled_since_ms_ + queue_ms_);
   if (!first_lease_done_ && enough_bids_ms_ != 0) sooner(enough_bids_ms_ + bid_window_ms);
-  if (credit_short_until_ms_ > now) sooner(credit_short_until_ms_);
   for (const AwardId& id : unsettled_) {
     const auto& record = awards_.at(id);
     if (record.lost) continue;
-    sooner(record.lease_until_ms);
+    if (awaited(record)) sooner(record.lease_until_ms);
     auto peer = peers_.find(record.award.farmer);
     if (peer != peers_.end() && !peer->second.up) sooner(peer->second.left_ms + absence_grace_ms);
   }

@@ -2,6 +2,7 @@
 // It leases units to bidders, collects commits and reveals, decides by quorum, pays once per award, and ends.
 #pragma once
 #include <map>
+#include <optional>
 #include <set>
 #include <variant>
 #include <vector>
@@ -31,7 +32,8 @@ using RequesterEffect = std::variant<Send, Save, Erase, Note, WriteHold, WriteDe
 
 // --- events ---
 struct ResultFetched { UnitNumber unit = 0; bool ok = false; std::string reason; };
-struct ResultAssembled { bool ok = false; std::string reason; ResultId result; std::array<std::uint8_t, 20> v1_hash{}; std::int64_t bytes = 0; };
+struct ResultAssembled { bool ok = false; std::string reason; ResultId result; std::array<std::uint8_t, 20> v1_hash{}; std::int64_t bytes = 0;
+                        Hash certificate; std::array<std::uint8_t, 20> certificate_v1{}; };
 struct CancelTask {};
 using RequesterEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, ResultFetched, ResultAssembled, CancelTask, Tick>;
 
@@ -59,6 +61,7 @@ class Requester {
 
   const Offer& offer() const { return offer_; }
   const OfferId& id() const { return id_; }
+  const Signed& signed_offer() const { return offer_message_; }
   bool finished() const { return finished_; }
   bool owns(const AwardId& award) const { return awards_.count(award) != 0; }
 
@@ -82,6 +85,7 @@ class Requester {
     std::int64_t outstanding = 0;   // units leased and not revealed
     std::int64_t window = 0;        // most that it may hold now: grows while it is quick, so that late comers find work too
     TimeMs paused_until_ms = 0;     // after a refused or lost award
+    int strikes = 0;                // awards refused or left to lapse since it last showed a vote
   };
   enum class AwardState : std::uint8_t { holding, sent, accepted, lost, settling, settled };
   struct AwardRecord {
@@ -128,6 +132,10 @@ class Requester {
   void on_refuse(const NodeKey& from, const Refuse& refuse);
 
   void decide();                       // everything below, in order, once per step
+  bool awaited(const AwardRecord& record) const;
+  bool lacks_vote(const AwardRecord& record, UnitNumber unit) const;
+  bool has_all_votes(const AwardRecord& record) const;
+  bool at_work() const;
   void end_leases();
   void decide_units();
   void ask_for_reveals();
@@ -136,8 +144,9 @@ class Requester {
   void fetch_results();
   void finish_if_over();
   void finish(Ending ending, std::string reason);
+  void close();
 
-  void lose_award(AwardRecord& record, const std::string& why);
+  void lose_award(AwardRecord& record, const std::string& why, TimeMs strike_ms);
   void make_award(const NodeKey& farmer, std::vector<UnitNumber> units);
   bool may_lease_now() const;
   bool usable(const Peer& peer) const;
@@ -164,7 +173,7 @@ class Requester {
   TimeMs stalled_since_ms_ = 0;        // 0: something moves
   TimeMs enough_bids_ms_ = 0;          // when `agree` bidders were first there
   bool first_lease_done_ = false;
-  TimeMs credit_short_until_ms_ = 0;
+  TimeMs credit_refused_ms_ = 0;       // when the last HOLD was refused
   std::string credit_problem_;
 
   std::map<NodeKey, Peer> peers_;
@@ -179,7 +188,8 @@ class Requester {
   Micro paid_micro_ = 0;
   std::map<NodeKey, Micro> paid_by_farmer_;
 
-  bool assembling_ = false, assembled_ = false, cancelled_ = false, finished_ = false;
+  bool assembling_ = false, assembled_ = false, finished_ = false;
+  std::optional<Finished> closing_;    // how it ends, once every award is settled
   ResultAssembled whole_;
   TimeMs linger_until_ms_ = 0;
   std::set<NodeKey> mirrors_;
@@ -190,13 +200,16 @@ class Requester {
 // Named waits.
 inline constexpr TimeMs bid_window_ms = 40;            ///< after enough bids are in, how long others may still join the first draw
 inline constexpr TimeMs accept_wait_ms = 10'000;       ///< an award that is not accepted by then is lost
+inline constexpr TimeMs reveal_wait_ms = 30'000;       ///< a farmer that is asked for its votes has at least this long to show them
 inline constexpr TimeMs absence_grace_ms = 8'000;      ///< a farmer whose channel is gone this long loses its leases
 inline constexpr TimeMs fetch_allowance_ms = 120'000;  ///< added to a lease for getting the task
 inline constexpr TimeMs quick_award_ms = 500;          ///< a farmer that commits to a whole award within this gets twice as much the next time
 inline constexpr TimeMs slow_award_ms = 4'000;         ///< one that takes longer than this gets half as much
 inline constexpr std::int64_t units_per_slot = 2;      ///< where the window begins: one to run, one to follow
 inline constexpr TimeMs lost_pause_ms = 5'000;         ///< a farmer that lost a lease gets no new one for this long
+inline constexpr TimeMs max_pause_ms = 3'600'000;      ///< the longest of these pauses, which grow with each award that comes to nothing
 inline constexpr TimeMs linger_ms = 3'000;             ///< after the end: wait for credits and for a mirror of the result
+inline constexpr TimeMs credit_retry_ms = 500;         ///< after a HOLD was refused: other awards may free what they held
 inline constexpr TimeMs refetch_ms = 1'000;
 inline constexpr int max_fetch_failures = 10;
 

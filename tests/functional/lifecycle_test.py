@@ -111,6 +111,26 @@ def a_second_seed_has_the_answer_at_once(program):
         assert status == 0 and json.loads(out)["state"] == "done"
 
 
+def a_result_comes_with_proof_of_who_agreed(program):
+    with Net(program) as net:
+        farmers = [net.farmer(f"farmer{i}") for i in range(2)]
+        peers = [f.listen for f in farmers]
+        many = finish(net, net.seed("requester", net.task("t", SMALL, WORD), peers=peers))
+        one = finish(net, net.seed("requester", net.task("u", 'tnode: 1\nname: one\ncommand: [sh, -c, "echo 1 > out/x"]\n'), peers=peers))
+        for answer, units in ((many, 5), (one, 1)):
+            # The requester is gone: its farmers hold result and proof.
+            status, out, err = net.run("stranger", ["-o", "json", "--listen", "127.0.0.1:0", "--peer", peers[0], "get", answer["result_magnet"], "--verify", "--timeout", "20s"])
+            assert status == 0, err
+            proof = json.loads(out)
+            assert proof["verified"] and proof["fewest_signers"] == 2 and len(proof["signers"]) == units
+            assert set(proof["signers"][0]["farmers"]) == {f.key for f in farmers}
+            assert os.path.exists(proof["out"] + "/manifest")
+        status, out, err = net.run("requester", ["-o", "json", "get", many["result_id"], "--verify", "--out", net.dir + "/own"])
+        assert status == 0 and json.loads(out)["verified"], err
+        status, out, err = net.run("stranger", ["--listen", "127.0.0.1:0", "--peer", peers[0], "get", many["task_magnet"], "--verify", "--timeout", "1s", "--out", net.dir + "/task"])
+        assert status == 5 and "not verified" in err, "a task has no certificate"
+
+
 def a_liar_is_outvoted_and_not_paid(program):
     liar_program = os.path.join(os.path.dirname(program), "tests", "tnode_liar")
     with Net(program) as net:
@@ -143,7 +163,7 @@ def a_failing_task_is_paid_and_explains_itself(program):
 def long_task(net, pause):
     return net.task("t", f"""tnode: 1
 name: long
-command: [python3, -c, "import time; time.sleep({pause}); open('out/{{index}}', 'w').write('{{index}}\\n')"]
+command: [python3, -c, "import time; time.sleep({pause}); print({{index}}, file=open('out/{{index}}', 'w'))"]
 array: {{range: 0-11}}
 timeouts: {{queue: 60s}}
 """)
@@ -244,5 +264,5 @@ def a_cancelled_task_gives_back_what_was_held(program):
 
 if __name__ == "__main__":
     main([farmers_are_found_by_dht_alone, farmers_are_found_by_peer_alone, the_order_of_starting_does_not_matter, a_watched_task_is_taken_and_its_file_filed_away,
-          a_task_yaml_in_the_watch_folder_is_offered, a_second_seed_has_the_answer_at_once, a_liar_is_outvoted_and_not_paid, a_failing_task_is_paid_and_explains_itself,
+          a_task_yaml_in_the_watch_folder_is_offered, a_second_seed_has_the_answer_at_once, a_result_comes_with_proof_of_who_agreed, a_liar_is_outvoted_and_not_paid, a_failing_task_is_paid_and_explains_itself,
           a_requester_killed_again_and_again_goes_on, farmers_killed_again_and_again_are_not_missed, nothing_outlives_a_killed_farmer, a_cancelled_task_gives_back_what_was_held])
