@@ -59,7 +59,6 @@ void Sandbox::send_next() {
   run.wall_ms = static_cast<std::uint64_t>(limits.wall_ms);
   run.cpu_ms = static_cast<std::uint64_t>(std::max<std::int64_t>(1, limits.wall_ms * limits.cpus));
   run.stdio_bytes = static_cast<std::uint64_t>(limits.stdio_bytes);
-  run.disk_bytes = static_cast<std::uint64_t>(limits.disk_bytes);
   run.inodes = max_inodes;
   run.open_files = static_cast<std::uint64_t>(limits.open_files);
   // A control group counts processes and says so; the resource limit stands behind it. Without one, init watches what the resource
@@ -210,13 +209,13 @@ bool Sandbox::on_end(std::string_view payload) {
   if (ended.ending == INIT_MEMORY || (cgroup_ && cgroup_->out_of_memory())) return end_as(OutcomeKind::out_of_memory, memory_detail(peak));
   if (ended.ending == INIT_OUTPUT) {
     const bool more_out = ended.stdout_bytes > ended.stderr_bytes;
-    return end_as(OutcomeKind::output_limit, "it wrote " + std::to_string(more_out ? ended.stdout_bytes : ended.stderr_bytes) + " bytes or more to " + (more_out ? "stdout" : "stderr") +
+    return end_as(OutcomeKind::output_limit, "it wrote " + std::to_string(more_out ? ended.stdout_bytes : ended.stderr_bytes) + " bytes to " + (more_out ? "stdout" : "stderr") +
                                                  "; the limit is " + std::to_string(limits.stdio_bytes));
   }
   if (ended.ending == INIT_PROCESSES || (failed && cgroup_ && cgroup_->out_of_processes()))
     return end_as(OutcomeKind::process_limit, "it wanted more than " + std::to_string(limits.processes) + " processes and threads");
   if (ended.ending == INIT_INODES) return end_as(OutcomeKind::disk_limit, "it made more than " + std::to_string(max_inodes) + " files in /tmp and out/");
-  if (failed && ended.disk_full) return end_as(OutcomeKind::disk_limit, "/tmp and out/ were full; together they hold " + mebibytes(limits.disk_bytes));
+  if (failed && ended.disk_full) return end_as(OutcomeKind::disk_limit, "/tmp or out/ was full; each holds " + mebibytes(limits.disk_bytes) + " less what is in the other");
   if (ended.ending == INIT_TIMEOUT) return end_as(OutcomeKind::timeout, "it ran longer than " + std::to_string(limits.wall_ms) + " ms");
   if (ended.ending == INIT_CPU)
     return end_as(OutcomeKind::cpu_limit, "its processes used " + std::to_string(ended.cpu_ms) + " ms of CPU time; the limit is " + std::to_string(limits.wall_ms * limits.cpus));

@@ -46,7 +46,6 @@ static void start_command(const struct init_run *run, char **argv, char **env, i
   set_limit(RLIMIT_NOFILE, run->open_files, run->open_files);
   set_limit(RLIMIT_NPROC, run->processes, run->processes);
   set_limit(RLIMIT_CPU, cpu_s, cpu_s + 1);
-  set_limit(RLIMIT_FSIZE, run->disk_bytes, run->disk_bytes);
   set_limit(RLIMIT_MEMLOCK, 64 << 10, 64 << 10);
   set_limit(RLIMIT_MSGQUEUE, 0, 0);
   if (chdir("/work") != 0) _exit(126);
@@ -204,7 +203,6 @@ struct tails run_index(const struct init_run *run, char **argv, char **env, int 
   if (ended && WIFSIGNALED(status)) {
     const int signal_number = WTERMSIG(status);
     if (signal_number == SIGXCPU || (signal_number == SIGKILL && end->cpu_ms >= run->cpu_ms)) end->ending = INIT_CPU;
-    if (signal_number == SIGXFSZ) end->disk_full = 1;
     end->exit_code = 128u + (uint32_t)signal_number;
   } else if (ended) {
     end->exit_code = (uint32_t)WEXITSTATUS(status);

@@ -20,7 +20,7 @@ enum init_frame {
 struct init_header { uint32_t type, length; };
 
 struct init_run {
-  uint64_t wall_ms, cpu_ms, stdio_bytes, disk_bytes, inodes, open_files, processes;
+  uint64_t wall_ms, cpu_ms, stdio_bytes, inodes, open_files, processes;
   uint64_t watch_memory_bytes; /* 0: the kernel limits memory and processes; otherwise init watches both */
   uint32_t argc, envc;
 };
