@@ -108,6 +108,11 @@ def sleeps():
     time.sleep(3600)
 
 
+def spins():
+    while True:
+        pass
+
+
 def stops_itself():
     os.kill(os.getpid(), 19)
 

@@ -1,4 +1,6 @@
 """Stock BitTorrent clients as peers: they download tasks and results from farmers alone, and farmers take tasks from them alone."""
+import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -6,11 +8,6 @@ import sys
 
 import nodes
 from nodes import Skipped, World, contents, until
-
-try:
-    import libtorrent
-except ImportError:
-    libtorrent = None
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NETWORK = "10.77.0.1"  # Transmission does not dial 127.x, so its network is a namespace with this address in it
@@ -96,95 +93,98 @@ class Swarm:
 # --- libtorrent, which qBittorrent, Deluge and others are made of ---
 
 class Client:
-    """A session with a stock client's settings, on loopback. Without `utp` it dials by TCP at once: nodes on loopback have no uTP, and a
+    """A stock client's session on loopback, in a process of its own. Without `utp` it dials by TCP at once: nodes on loopback have no uTP, and a
     client that tries it first goes on to TCP after five seconds."""
 
-    def __init__(self, dht="", utp=False):
-        if libtorrent is None:
+    def __init__(self, world, name, dht="", utp=False):
+        if not importlib.util.find_spec("libtorrent"):
             raise Skipped("python3-libtorrent is not installed (sudo apt install python3-libtorrent)")
-        settings = {"listen_interfaces": "127.0.0.1:0", "enable_upnp": False, "enable_natpmp": False, "enable_lsd": False, "enable_dht": bool(dht), "enable_outgoing_utp": utp,
-                    "alert_mask": libtorrent.alert.category_t.error_notification | libtorrent.alert.category_t.status_notification}
+        settings = {"listen_interfaces": "127.0.0.1:0", "enable_upnp": False, "enable_natpmp": False, "enable_lsd": False, "enable_dht": bool(dht), "enable_outgoing_utp": utp}
         if dht:
             settings.update({"dht_bootstrap_nodes": dht, "dht_restrict_routing_ips": False, "dht_restrict_search_ips": False})
-        self.session = libtorrent.session(settings)
-        until(lambda: self.session.listen_port() != 0, "the client listens", 10)
-        self.address = f"127.0.0.1:{self.session.listen_port()}"
+        self.process = world.start(name, [sys.executable, os.path.join(HERE, "libtorrent_client.py"), json.dumps(settings)], stdin=subprocess.PIPE)
+        self.answers = 0
+        hello = self.answer()
+        self.address, self.version = f"127.0.0.1:{hello['port']}", hello["version"]
 
-    def add(self, what, folder, peers=()):
-        """`what`: a magnet link or the path of a .torrent."""
-        if what.startswith("magnet:"):
-            params = libtorrent.parse_magnet_uri(what)
-        else:
-            params = libtorrent.add_torrent_params()
-            params.ti = libtorrent.torrent_info(what)
+    def answer(self):
+        def there():
+            lines = self.process.stdout().split("\n")[:-1]
+            assert len(lines) > self.answers or self.process.running(), f"{self.process.name} fell: {self.process.stderr()}"
+            return lines[self.answers:self.answers + 1]
+        line = until(there, f"{self.process.name} answers", 20)[0]
+        self.answers += 1
+        return json.loads(line)
+
+    def tell(self, do, name, **more):
+        self.process.process.stdin.write((json.dumps({"do": do, "name": name, **more}) + "\n").encode())
+        self.process.process.stdin.flush()
+        return self.answer()
+
+    def add(self, name, source, folder, peers=()):
         os.makedirs(folder, exist_ok=True)
-        params.save_path = folder
-        handle = self.session.add_torrent(params)
-        for peer in peers:
-            ip, port = peer.rsplit(":", 1)
-            handle.connect_peer((ip, int(port)))
-        return handle
+        self.tell("add", name, source=source, folder=folder, peers=list(peers))
 
-    def finish(self, handle, what, peers=(), limit=40):
-        """Waits until it has everything, and forgets the torrent."""
-        resumed = 0
+    def wait(self, name, peers=(), limit=40):
+        """Until it has all of it."""
+        resumed, status = 0, {}
 
-        def finished():
-            nonlocal resumed
-            status = handle.status()
+        def has_all():
+            nonlocal resumed, status
+            status = self.tell("status", name)
             # libtorrent 2.0.8 stops a hybrid torrent when a piece's v2 hash arrives while the piece, found good, is still being written
             # (torrent::add_hashes; mended in 2.0.9). Its user presses Resume.
-            if "v1 and v2 hashes do not describe the same data" in status.errc.message() and resumed < 10:
+            if "v1 and v2 hashes do not describe the same data" in status["error"] and resumed < 10:
                 resumed += 1
-                print(f"note    {what}: the client's own race (libtorrent {libtorrent.__version__}), resumed", flush=True)
-                handle.clear_error()
-                handle.resume()
-                for peer in peers:
-                    handle.connect_peer((peer.rsplit(":", 1)[0], int(peer.rsplit(":", 1)[1])))
-            return status.is_seeding
+                print(f"note    {name}: the client's own race (libtorrent {self.version}), resumed", flush=True)
+                self.tell("resume", name, peers=list(peers))
+            return status["has_all"]
         try:
-            until(finished, f"the client has all of {what}", limit)
+            until(has_all, f"the client has all of {name}", limit)
         except AssertionError as error:
-            status = handle.status()
-            raise AssertionError(f"{error}: {status.state}, {status.progress:.2f}, {status.num_peers} peers, {status.errc.message()}") from None
-        self.session.remove_torrent(handle)
+            raise AssertionError(f"{error}: {status}") from None
 
-    def download(self, what, folder, peers):
-        self.finish(self.add(what, folder, peers), what, peers)
+    def download(self, name, source, folder, peers):
+        self.add(name, source, folder, peers)
+        self.wait(name, peers)
+        self.tell("forget", name)
 
 
 def libtorrent_client_downloads_task_and_result(program):
     with World(program) as world:
         # One for each way to name a torrent: a session knows a torrent once.
-        clients = {"torrent": Client(), "magnet": Client(), "twin": Client()}
+        clients = {kind: Client(world, "client-by-" + kind) for kind in ("torrent", "magnet", "twin")}
         swarm = Swarm(world)
         # As it comes from its makers, uTP and all, while the others go on.
-        patient, patient_folder = Client(utp=True), world.path("download-patiently")
-        patient_handle = patient.add(swarm.torrent("result"), patient_folder, [swarm.farmers[0].listen])
+        patient, patient_folder = Client(world, "patient-client", utp=True), world.path("download-patiently")
+        patient.add("the result, with uTP tried first", swarm.torrent("result"), patient_folder, [swarm.farmers[0].listen])
         for farmer in swarm.farmers:
             downloads = []
             for what in ("task", "result"):
                 for kind, source in (("torrent", swarm.torrent(what)), ("magnet", swarm.answer[what + "_magnet"]), ("twin", swarm.torrent(what, ".v1"))):
                     folder = world.path(f"download-{farmer.name}-{what}-{kind}")
-                    downloads.append((what, kind, folder, clients[kind].add(source, folder, [farmer.listen])))
-            for what, kind, folder, handle in downloads:
-                clients[kind].finish(handle, f"the {what} by {kind} from {farmer.name} alone", [farmer.listen])
+                    name = f"the {what} by {kind} from {farmer.name} alone"
+                    clients[kind].add(name, source, folder, [farmer.listen])
+                    downloads.append((what, kind, folder, name))
+            for what, kind, folder, name in downloads:
+                clients[kind].wait(name, [farmer.listen])
+                clients[kind].tell("forget", name)
                 swarm.check(what, folder)
-        patient.finish(patient_handle, "the result, with uTP tried first", [swarm.farmers[0].listen])
+        patient.wait("the result, with uTP tried first", [swarm.farmers[0].listen])
         swarm.check("result", patient_folder)
 
 
 def program_downloads_from_a_libtorrent_client_alone(program):
     with World(program) as world:
-        client = Client()
+        client = Client(world, "mirror-client")
         swarm = Swarm(world)
         for what in ("task", "result"):
-            client.download(swarm.torrent(what), world.path("mirror", what), [swarm.farmers[0].listen])
+            client.download("the " + what, swarm.torrent(what), world.path("mirror", what), [swarm.farmers[0].listen])
         for farmer in swarm.farmers:
             farmer.stop()
         for what in ("task", "result"):
-            seeding = client.add(swarm.torrent(what), world.path("mirror", what))
-            until(lambda: seeding.status().is_seeding, "the client seeds what it has", 20)
+            client.add("the mirrored " + what, swarm.torrent(what), world.path("mirror", what))
+            client.wait("the mirrored " + what)
             magnet = swarm.answer[what + "_magnet"].split("&x.pe=")[0] + "&x.pe=" + client.address
             done = world.run(["--listen", "127.0.0.1:0", "get", magnet, "--out", world.path("got", what), "--timeout", "20s"], home="reader")
             assert done.returncode == 0, done.stderr
@@ -206,11 +206,11 @@ def task_of_a_stock_client_alone_reaches_farmers(program):
         farmers = [world.farmer("by-torrent", ["--watch", watches[0], "--accept", "watched"])]
         for name, watch in (("by-magnet", watches[1]), ("by-nothing", watches[2])):
             farmers.append(world.farmer(name, ["--watch", watch, "--accept", "watched"], bootstrap=[farmers[0].listen]))
-        client = Client(dht=farmers[0].listen)
+        client = Client(world, "client", dht=farmers[0].listen)
         shutil.move(world.path("packer", "tasks", task_id), world.path("payload"))
         shutil.rmtree(world.path("packer"))
-        seeding = client.add(torrent, world.path("payload"))
-        until(lambda: seeding.status().is_seeding, "the client seeds the task", 20)
+        client.add("the task", torrent, world.path("payload"))
+        client.wait("the task")
 
         shutil.copy(torrent, watches[0])
         with open(os.path.join(watches[1], "shared.magnet"), "w") as file:

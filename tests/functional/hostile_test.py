@@ -33,6 +33,7 @@ STOPPED = [
 TIMED_OUT = [  # these take their whole second
     ("sleeps", "timeout", None, "it ran longer than 1000 ms"),
     ("sleeps_deaf", "timeout", None, "it ran longer than 1000 ms"),
+    ("spins", "timeout", None, "it ran longer than 1000 ms"),
     ("stops_itself", "timeout", None, "it ran longer than 1000 ms"),
     ("fills_out_and_keeps_trying", "disk_limit", None, "/tmp or out/ was full"),
 ]

@@ -39,7 +39,7 @@ class Process:
         self.world, self.name, self.argv = world, name, argv
         self.out_path, self.err_path = world.path(name + ".out"), world.path(name + ".err")
         with open(self.out_path, "ab") as out, open(self.err_path, "ab") as err:
-            self.process = subprocess.Popen(argv, stdout=out, stderr=err, stdin=subprocess.DEVNULL, cwd=more.pop("cwd", world.dir), **more)
+            self.process = subprocess.Popen(argv, stdout=out, stderr=err, stdin=more.pop("stdin", subprocess.DEVNULL), cwd=more.pop("cwd", world.dir), **more)
         self.pid = self.process.pid
 
     def stdout(self):
