@@ -58,7 +58,7 @@ std::string story_of(const Note& note) {
 }  // namespace
 
 SimNode::SimNode(World& world, const NodeTerms& terms, int number) : world_(world), terms_(terms), number_(number), key_(key_pair(world.options().seed, number)) {
-  if (world.options().real_store) ledger_ = std::make_unique<StoreLedger>(key_, terms.line_micro, world.now(), world.temp_dir() + "/" + std::to_string(number) + ".db");
+  if (world.options().real_store) ledger_ = std::make_unique<StoreLedger>(key_, terms.line_micro, world.now(), world.folder() + "/" + std::to_string(number) + ".db");
   else ledger_ = std::make_unique<ModelLedger>(key_, terms.line_micro, world.now(), terms.forgets_refs);
 }
 
