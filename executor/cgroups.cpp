@@ -15,6 +15,7 @@ namespace tnode {
 namespace {
 
 constexpr std::string_view group_prefix = "tnode-";
+constexpr std::int64_t trial_memory_bytes = 64 << 20, trial_processes = 16;
 constexpr int removal_tries = 200;
 constexpr useconds_t removal_pause_us = 5'000;
 
@@ -92,23 +93,25 @@ Cgroup::~Cgroup() {
     for (int tries = 0; rmdir(folder.c_str()) != 0 && errno == EBUSY && tries < removal_tries; ++tries) usleep(removal_pause_us);
 }
 
-void Cgroup::prepare(std::int64_t memory_bytes, std::int64_t processes) {
+bool Cgroup::prepare(std::int64_t memory_bytes, std::int64_t processes) {
   const std::string memory = std::to_string(memory_bytes);
+  bool good;
   if (version2_) {
-    write_text(folders_.memory + "/memory.max", memory);
-    write_text(folders_.memory + "/memory.swap.max", "0");
+    good = write_text(folders_.memory + "/memory.max", memory);
+    write_text(folders_.memory + "/memory.swap.max", "0");  // not there without swap
     write_text(folders_.memory + "/memory.oom.group", "1");
-    write_text(folders_.memory + "/memory.peak", "0");
-  } else if (!folders_.memory.empty()) {
-    // The pair must never cross: first up with the outer one, then down.
+    write_text(folders_.memory + "/memory.peak", "0");  // older kernels keep the peak of all tenants
+  } else {
+    // The pair must never cross: first up with the outer one, then down. The outer one is not there without swap accounting.
     write_text(folders_.memory + "/memory.memsw.limit_in_bytes", "-1");
-    write_text(folders_.memory + "/memory.limit_in_bytes", memory);
+    good = write_text(folders_.memory + "/memory.limit_in_bytes", memory);
     write_text(folders_.memory + "/memory.memsw.limit_in_bytes", memory);
     write_text(folders_.memory + "/memory.max_usage_in_bytes", "0");
   }
-  if (!folders_.pids.empty()) write_text(folders_.pids + "/pids.max", std::to_string(processes));
+  good = write_text(folders_.pids + "/pids.max", std::to_string(processes)) && good;
   oom_before_ = oom_kills();
   refused_before_ = refused_forks();
+  return good;
 }
 
 bool Cgroup::join() const {
@@ -136,9 +139,9 @@ CgroupPool::CgroupPool() {
   sweep(memory_parent_);
   if (pids_parent_ != memory_parent_) sweep(pids_parent_);
   // A trial: being allowed to make a group is not yet being allowed to use it.
-  auto group = take();
+  auto group = take(trial_memory_bytes, trial_processes);
   if (!group) {
-    mode_ = "watchdog";
+    mode_ = watchdog_mode;
     if (problem_.empty()) problem_ = "control groups cannot be made below " + memory_parent_;
     return;
   }
@@ -159,9 +162,12 @@ bool CgroupPool::try_version2() {
     problem_ = "control group " + own + " is not writable (" + std::strerror(errno) + ")";
     return false;
   }
+  const std::string daemon = std::to_string(getppid());
   write_text(leaf + "/cgroup.procs", "0");
+  write_text(leaf + "/cgroup.procs", daemon);
   if (!write_text(own + "/cgroup.subtree_control", "+memory +pids")) {
     problem_ = "controllers cannot be delegated below " + own + " (other processes live there); start tnode in a scope of its own: systemd-run --user --scope -p Delegate=yes tnode farm";
+    write_text(own + "/cgroup.procs", daemon);
     write_text(own + "/cgroup.procs", "0");
     rmdir(leaf.c_str());
     return false;
@@ -180,15 +186,24 @@ bool CgroupPool::try_version1() {
   return true;
 }
 
-std::unique_ptr<Cgroup> CgroupPool::take() {
-  if (mode_ == "watchdog") return nullptr;
-  // One whose last tenants are still dying would count their deeds against the next.
+std::unique_ptr<Cgroup> CgroupPool::take(std::int64_t memory_bytes, std::int64_t processes) {
+  if (mode_ == watchdog_mode) return nullptr;
   for (auto it = free_.begin(); it != free_.end(); ++it) {
-    if (!(*it)->empty()) continue;
+    // One whose last tenants are still dying would count their deeds against the next.
+    if (!(*it)->empty() || !(*it)->prepare(memory_bytes, processes)) continue;
     auto group = std::move(*it);
     free_.erase(it);
     return group;
   }
+  auto group = make();
+  if (group && !group->prepare(memory_bytes, processes)) {
+    problem_ = "the control group does not take its limits";
+    return nullptr;
+  }
+  return group;
+}
+
+std::unique_ptr<Cgroup> CgroupPool::make() {
   const std::string name = "/" + name_ + "-" + std::to_string(made_++);
   Cgroup::Controllers folders{memory_parent_ + name, pids_parent_ + name};
   for (const std::string& folder : {folders.memory, folders.pids})

@@ -9,6 +9,9 @@
 
 namespace tnode {
 
+/// The mode without control groups: the sandbox's first process watches memory and processes, and the system-call filter is tighter.
+inline constexpr const char* watchdog_mode = "watchdog";
+
 /// One group (on version 1: a pair of them) that one sandbox at a time lives in.
 class Cgroup {
  public:
@@ -18,8 +21,8 @@ class Cgroup {
   Cgroup(const Cgroup&) = delete;
   Cgroup& operator=(const Cgroup&) = delete;
 
-  /// Sets the limits and forgets what was counted before.
-  void prepare(std::int64_t memory_bytes, std::int64_t processes);
+  /// Sets the limits and forgets what was counted before. False when the kernel does not take the limits; then nothing may run in it.
+  bool prepare(std::int64_t memory_bytes, std::int64_t processes);
   /// Moves the calling process in. Async-signal-safe enough for a child between fork and exec.
   bool join() const;
   bool empty() const;              ///< no process lives in it
@@ -42,15 +45,17 @@ class CgroupPool {
   /// "cgroup2", "cgroup1" or "watchdog"; the last when memory or processes cannot be limited by groups.
   const std::string& mode() const { return mode_; }
   const std::string& problem() const { return problem_; }
-  std::unique_ptr<Cgroup> take();
+  /// A group with these limits in force and nobody in it; none in watchdog mode, or when it cannot be had: see problem().
+  std::unique_ptr<Cgroup> take(std::int64_t memory_bytes, std::int64_t processes);
   void give_back(std::unique_ptr<Cgroup> group) { free_.push_back(std::move(group)); }
 
  private:
   bool try_version2();
   bool try_version1();
+  std::unique_ptr<Cgroup> make();
   void sweep(const std::string& parent) const;
 
-  std::string mode_ = "watchdog", problem_;
+  std::string mode_ = watchdog_mode, problem_;
   std::string memory_parent_, pids_parent_;
   std::string name_;  // of this runner's groups: process id and start time
   int made_ = 0;

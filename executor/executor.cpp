@@ -1,20 +1,18 @@
 #include "executor/executor.h"
 
 #include <poll.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <mutex>
 #include <set>
 #include <thread>
 
+#include "executor/machine_checks.h"
 #include "executor/runner.h"
 #include "executor/wire.h"
 
@@ -23,32 +21,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int answer_wait_ms = 20'000;
-
-std::string find_program(const std::string& name) {
-  const char* path = std::getenv("PATH");
-  std::string folders = std::string(path ? path : "") + ":/usr/local/bin:/usr/bin:/bin";
-  for (std::size_t at = 0; at < folders.size();) {
-    auto end = std::min(folders.find(':', at), folders.size());
-    std::string candidate = folders.substr(at, end - at) + "/" + name;
-    if (end > at && access(candidate.c_str(), X_OK) == 0) return candidate;
-    at = end + 1;
-  }
-  return {};
-}
-
-std::int64_t number_in(const char* path, std::int64_t otherwise) {
-  std::ifstream file(path);
-  std::int64_t value;
-  return file >> value ? value : otherwise;
-}
-
-/// The likely mend for a sandbox that does not start.
-std::string namespace_remedy() {
-  if (number_in("/proc/sys/user/max_user_namespaces", 1) == 0) return "sudo sysctl -w user.max_user_namespaces=15000";
-  if (number_in("/proc/sys/kernel/unprivileged_userns_clone", 1) == 0) return "sudo sysctl -w kernel.unprivileged_userns_clone=1";
-  if (number_in("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", 0) == 1) return "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0";
-  return "inside a container, start it with --security-opt seccomp=unconfined --security-opt apparmor=unconfined, or use a machine that allows user namespaces";
-}
 
 }  // namespace
 
@@ -125,66 +97,53 @@ struct Executor::Impl {
   }
 
   Result<void> start(const std::string& home);
-  Result<void> try_out(const std::string& home);
+  Result<void> fork_runner(const std::string& home, const std::string& bwrap);
+  Result<std::string> try_out(const std::string& home);
 };
 
 Result<void> Executor::Impl::start(const std::string& home) {
-  auto add = [this](std::string what, SandboxState::Check::Level level, std::string detail, std::string remedy) {
-    state.checks.push_back({std::move(what), level, std::move(detail), std::move(remedy)});
-  };
-  using Check = SandboxState::Check;
   const std::string bwrap = find_program("bwrap");
-  if (bwrap.empty()) {
-    add("bubblewrap", Check::missing, "the program bwrap is not installed", "sudo apt install bubblewrap");
-    return fail(Code::unavailable, "no sandbox: bubblewrap is not installed; nothing is ever run without it. Install it: sudo apt install bubblewrap");
-  }
-  add("bubblewrap", Check::good, bwrap, "");
+  state.checks.push_back(bubblewrap_check(bwrap));
+  if (bwrap.empty()) return fail(Code::unavailable, "no sandbox: bubblewrap is not installed; nothing is ever run without it. Install it: " + std::string(bubblewrap_remedy));
   std::error_code ec;
   fs::create_directories(home, ec);
   if (ec) return fail(Code::io, "cannot make the folder " + home + ": " + ec.message());
-  int sockets[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) return fail(Code::io, std::string("socketpair: ") + std::strerror(errno));
-  const pid_t daemon = getpid();
-  runner = fork();
-  if (runner < 0) return fail(Code::io, std::string("cannot start the runner process: ") + std::strerror(errno));
-  if (runner == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != daemon) _exit(0);
-    close(sockets[0]);
-    run_runner(sockets[1], home, bwrap);
-  }
-  close(sockets[1]);
-  socket = sockets[0];
+  if (auto forked = fork_runner(home, bwrap); !forked) return forked;
   auto first = receive(answer_wait_ms);
   if (!first) return first.error();
   auto hello = decode_hello(first->second);
   check(first->first == RunnerFrame::hello && hello.ok(), "the runner says hello first");
   state.limit_mode = hello->limit_mode;
-  if (!hello->problem.empty()) {
-    add("sandbox", Check::missing, hello->problem, "run tnode as an ordinary user");
-    return fail(Code::unavailable, "no sandbox: " + hello->problem);
+  auto status = hello->problem.empty() ? try_out(home) : Result<std::string>(fail(Code::unavailable, hello->problem));
+  if (!status) {
+    state.checks.push_back(failed_trial_check(status.error().message));
+    return fail(Code::unavailable, "no sandbox: " + status.error().message + ". Likely mend: " + state.checks.back().remedy);
   }
-  if (auto tried = try_out(home); !tried) {
-    const std::string remedy = namespace_remedy();
-    add("namespaces", Check::missing, tried.error().message, remedy);
-    return fail(Code::unavailable, "no sandbox: " + tried.error().message + ". Likely mend: " + remedy);
-  }
-  add("namespaces", Check::good, "user, mount, process, network, ipc and host name are separate; the system-call filter holds", "");
-  add("user", Check::good, "tasks run as '" + hello->user + "' outside, as uid 1000 without capabilities inside", "");
-  if (state.limit_mode == "watchdog")
-    add("limits", Check::weaker, "memory and processes are watched every 50 ms instead of limited by the kernel: " + hello->limit_problem, "systemd-run --user --scope -p Delegate=yes tnode farm");
-  else
-    add("limits", Check::good, "memory and processes are limited by " + state.limit_mode, "");
+  for (auto& each : working_checks(*status, *hello)) state.checks.push_back(std::move(each));
   state.whole = true;
-  for (const auto& each : state.checks) state.whole = state.whole && each.level == Check::good;
+  for (const auto& each : state.checks) {
+    state.whole = state.whole && each.level == SandboxState::Check::good;
+    if (each.level == SandboxState::Check::missing) return fail(Code::unavailable, "no sandbox: " + each.detail + ". Likely mend: " + each.remedy);
+  }
   return {};
 }
 
-/// One real unit: what works now will work for tasks.
-Result<void> Executor::Impl::try_out(const std::string& home) {
+Result<void> Executor::Impl::fork_runner(const std::string& home, const std::string& bwrap) {
+  int sockets[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) return fail(Code::io, std::string("socketpair: ") + std::strerror(errno));
+  socket = sockets[0];
+  runner = fork();
+  if (runner == 0) run_runner(sockets[1], home, bwrap);
+  close(sockets[1]);
+  if (runner < 0) return fail(Code::io, std::string("cannot start the runner process: ") + std::strerror(errno));
+  return {};
+}
+
+/// One real unit: what works now will work for tasks. What it says of itself is the answer.
+Result<std::string> Executor::Impl::try_out(const std::string& home) {
   ExecutionRequest trial;
   trial.task_dir = home + "/tasks/none";
-  trial.invocations.push_back({0, {"true"}, {{"PATH", "/usr/local/bin:/usr/bin:/bin"}}});
+  trial.invocations.push_back({0, {"cat", "/proc/self/status"}, {{"PATH", "/usr/local/bin:/usr/bin:/bin"}}});
   trial.outputs = {"out/**"};
   trial.result_dir = home + "/trial";
   if (!send(RunnerFrame::run, encode_request(trial))) return fail(Code::unavailable, "the runner process ended");
@@ -193,8 +152,8 @@ Result<void> Executor::Impl::try_out(const std::string& home) {
   auto report = decode_report(frame->second);
   if (!report) return report.error();
   if (!report->ran) return fail(Code::unavailable, report->problem);
-  if (!report->outcome.good()) return fail(Code::unavailable, "`true` fails in it: " + report->stderr_tail);
-  return {};
+  if (!report->outcome.good()) return fail(Code::unavailable, "`cat` fails in it: " + report->failure_detail + report->stderr_tail);
+  return report->stdout_tail;
 }
 
 Executor::Executor(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -82,6 +82,13 @@ void OutputWriter::close_file() {
   fd_ = -1;
 }
 
+void OutputWriter::discard() {
+  close_file();
+  std::error_code ec;
+  std::filesystem::remove_all(folder_ + "/out", ec);
+  std::filesystem::remove(folder_, ec);  // only when nothing else is in it
+}
+
 void OutputWriter::end_index() { index_bytes_ = 0; }
 
 Result<std::vector<OutputFile>> OutputWriter::finish() const {

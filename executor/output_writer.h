@@ -19,10 +19,14 @@ class OutputWriter {
   /// A file follows. `invalid` when it is refused: its name, their number, their bytes. `io` when this machine cannot write.
   Result<void> begin(const std::string& path, std::int64_t size, bool executable);
   Result<void> data(std::string_view bytes);
+  /// Bytes of the begun file that are still to come.
+  std::int64_t expected() const { return open_ ? left_ : 0; }
   /// All of an index's files are in; the next one has the whole disk again.
   void end_index();
   /// All of a unit's files are in: names of one unit must not collide. Sorted by path.
   Result<std::vector<OutputFile>> finish() const;
+  /// A unit that failed leaves no files.
+  void discard();
 
  private:
   Result<void> end_file();

@@ -1,5 +1,6 @@
 #include "executor/plan.h"
 
+#include <algorithm>
 #include <filesystem>
 
 namespace tnode {
@@ -27,7 +28,7 @@ HostLayout look_at_host() {
 std::vector<std::string> sandbox_arguments(const SandboxPlan& plan, const HostLayout& host, const SandboxDescriptors& descriptors) {
   std::vector<std::string> argv;
   auto add = [&argv](auto&&... parts) { (argv.emplace_back(parts), ...); };
-  const std::string uid = std::to_string(sandbox_uid), disk = std::to_string(plan.disk_bytes > 0 ? plan.disk_bytes : 1);
+  const std::string uid = std::to_string(sandbox_uid), disk = std::to_string(std::max<std::int64_t>(plan.disk_bytes, 1));
   add("bwrap", "--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try");
   add("--disable-userns", "--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL");
   add("--uid", uid, "--gid", uid, "--hostname", "tnode", "--clearenv");
@@ -41,18 +42,16 @@ std::vector<std::string> sandbox_arguments(const SandboxPlan& plan, const HostLa
   // bubblewrap 0.8 leaves parts of /proc/sys writable when root started it: read-only over all of it.
   add("--proc", "/proc", "--remount-ro", "/proc");
   add("--dev", "/dev", "--size", std::to_string(shared_memory_bytes), "--perms", "1777", "--tmpfs", "/dev/shm", "--remount-ro", "/dev");
-  add("--size", disk, "--perms", "1777", "--tmpfs", "/tmp");
-  add("--perms", "0755", "--dir", "/work");
-  add("--size", disk, "--perms", "0755", "--tmpfs", "/work/out");
-  if (!plan.inputs_dir.empty() && plan.foreign_inputs.empty()) {
+  // One file system for results and scratch, so that one size caps both. The links lie in the root, which a task cannot change.
+  const std::string scratch = sandbox_scratch;
+  add("--size", disk, "--perms", "0755", "--tmpfs", scratch);
+  add("--symlink", scratch + "/tmp", "/tmp");
+  add("--perms", "0755", "--dir", "/work", "--symlink", scratch + "/out", "/work/out");
+  if (!plan.inputs_dir.empty()) {
     add("--ro-bind", plan.inputs_dir, "/work/in");
   } else {
-    // Inputs from other torrents appear beside the task's own, so in/ is put together entry by entry.
     add("--perms", "0755", "--dir", "/work/in");
-    std::error_code ec;
-    if (!plan.inputs_dir.empty())
-      for (const auto& entry : fs::directory_iterator(plan.inputs_dir, ec)) add("--ro-bind", entry.path().string(), "/work/in/" + entry.path().filename().string());
-    for (const auto& [name, path] : plan.foreign_inputs) add("--ro-bind", path, "/work/in/" + name);
+    for (const auto& [name, path] : plan.inputs) add("--ro-bind", path, "/work/in/" + name);
   }
   add("--ro-bind", plan.init_path, "/init", "--remount-ro", "/", "--chdir", "/work");
   add("--seccomp", std::to_string(descriptors.seccomp), "--", "/init");

@@ -23,13 +23,16 @@ struct SandboxDescriptors {
 
 struct SandboxPlan {
   std::string init_path;                ///< the first process's program on the host
-  std::string inputs_dir;               ///< the task's in/ on the host; empty: there is none
-  std::vector<std::pair<std::string, std::string>> foreign_inputs;  ///< (name below in/, host path)
-  std::int64_t disk_bytes = 0;          ///< cap of out/ and of /tmp
+  std::string inputs_dir;               ///< the task's in/ on the host, shown as it is; empty: see `inputs`
+  std::vector<std::pair<std::string, std::string>> inputs;  ///< in/ put together from several places: (name below in/, host path)
+  std::int64_t disk_bytes = 0;          ///< cap of out/ and /tmp together
 };
 
 /// The whole command line, "bwrap" first. Mounts happen in this order.
 std::vector<std::string> sandbox_arguments(const SandboxPlan& plan, const HostLayout& host, const SandboxDescriptors& descriptors = {});
+
+/// Where the one writable file system is inside; out/ and /tmp are links into it.
+inline constexpr const char* sandbox_scratch = "/scratch";
 
 /// The user inside: never 0, and not one that a file system outside may know.
 inline constexpr int sandbox_uid = 1000;

@@ -36,6 +36,17 @@ constexpr const char* visible_folders[] = {"tasks", "inputs"};  // of the home: 
 
 std::string errno_text(const std::string& what) { return what + ": " + std::strerror(errno); }
 
+/// Whatever the daemon had open stays with it: a second runner that held the first one's socket would keep it alive,
+/// and a pipe of the daemon's must not wait for its runner. Messages of last resort may still go to stderr.
+bool leave_descriptors(int& daemon) {
+  constexpr int kept = STDERR_FILENO + 1;
+  const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0) return false;
+  if (daemon != kept && dup3(daemon, kept, O_CLOEXEC) < 0) return false;
+  daemon = kept;
+  return syscall(SYS_close_range, static_cast<unsigned>(kept) + 1, ~0U, 0U) == 0;
+}
+
 Result<int> memory_file(const char* name, std::string_view content) {
   int fd = memfd_create(name, MFD_CLOEXEC);
   if (fd < 0 || write(fd, content.data(), content.size()) != static_cast<ssize_t>(content.size())) return fail(Code::io, errno_text("memfd"));
@@ -85,7 +96,7 @@ Result<void> prepare(SandboxHost& host) {
     host.init_path = host.home + "/sandbox-init";
   }
   if (auto written = write_init(host.init_path); !written) return written;
-  auto seccomp = seccomp_filter();
+  auto seccomp = seccomp_filter({.watched_memory = host.cgroups.mode() == watchdog_mode});
   if (!seccomp) return seccomp.error();
   auto passwd_file = memory_file("tnode-passwd", sandbox_passwd), group_file = memory_file("tnode-group", sandbox_group);
   if (!passwd_file) return passwd_file.error();
@@ -239,14 +250,16 @@ Result<RunnerHello> decode_hello(std::string_view bytes) {
 
 void run_runner(int daemon_fd, const std::string& home, const std::string& bwrap) {
   prctl(PR_SET_NAME, "tnode-runner");
-  // A Ctrl-C at the terminal is the daemon's to handle; it will tell us by closing the socket.
-  setpgid(0, 0);
-  for (int signal_number : {SIGINT, SIGHUP, SIGPIPE}) signal(signal_number, SIG_IGN);
+  // The daemon's end is seen at its socket, by signals of nobody: a Ctrl-C at the terminal or a service's stop is the daemon's to handle.
+  setsid();
+  for (int signal_number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) signal(signal_number, SIG_IGN);
+  if (!leave_descriptors(daemon_fd)) _exit(1);
   umask(022);
   {
     SandboxHost host;
     host.home = home;
     host.bwrap = bwrap;
+    host.runner = getpid();
     RunnerHello hello;
     hello.limit_mode = host.cgroups.mode();
     hello.limit_problem = host.cgroups.problem();

@@ -20,6 +20,7 @@ struct SandboxHost {
   int seccomp = -1, passwd = -1, group = -1;
   std::optional<std::pair<uid_t, gid_t>> drop_to;  ///< set when the runner is root
   std::string home, home_view;             ///< the home folder, and where the sandbox's user sees it
+  pid_t runner = -1;                       ///< whose death ends every sandbox
   CgroupPool cgroups;
   /// A path below the home as the sandbox's user reaches it.
   std::string view(const std::string& path) const;
@@ -37,7 +38,7 @@ class Sandbox {
 
   void on_control();
   void on_errors();
-  /// Limits that are watched from outside; called every tick_ms while it runs.
+  /// Limits that are watched from outside; called at least every tick_ms while it runs.
   void tick(TimeMs now);
   void cancel() { problem("cancelled"); }
   /// There is a report; the processes may still be going.
@@ -49,15 +50,21 @@ class Sandbox {
   static constexpr int tick_ms = 50;
 
  private:
+  Result<SandboxPlan> plan() const;
   Result<void> start();
-  [[noreturn]] void become_bubblewrap(int control, int errors);
+  [[noreturn]] void become_bubblewrap(std::vector<std::string>& arguments, int control, int errors);
   void send_next();
+  void send_all(std::string_view bytes);
+  /// Has init end the index that runs; its report follows.
+  void stop_index(TimeMs now);
   void take_frames();
   bool take_frame(std::uint32_t type, std::string_view payload);
-  void on_end(std::string_view payload);
+  bool take_data(std::string_view part);
+  bool on_file(std::string_view payload);
+  bool on_end(std::string_view payload);
+  void refuse(const Error& error);
   void on_closed();
-  void watch_without_cgroup();
-  std::string memory_detail() const;
+  std::string memory_detail(std::int64_t peak) const;
   void end(OutcomeKind kind, int exit_code, std::string detail);
   void problem(std::string what);
   void finish();
@@ -72,8 +79,10 @@ class Sandbox {
   Bytes received_;
   std::uint32_t data_left_ = 0;
   std::size_t next_ = 0;
-  bool ready_ = false, done_ = false;
-  TimeMs deadline_ = 0;
+  /// What init may say next: hello, how the index ended, what it wrote.
+  enum class Turn { hello, end, outputs } turn_ = Turn::hello;
+  bool done_ = false, stopping_ = false;
+  TimeMs deadline_ = 0, next_look_ = 0;
   std::string error_text_;
   ExecutionReport report_;
 };

@@ -5,6 +5,7 @@
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -41,14 +42,19 @@ constexpr Denied denied[] = {
     {"clone3", ENOSYS},
     // the machine's clock, name and devices
     {"settimeofday", EPERM}, {"clock_settime", EPERM}, {"clock_adjtime", EPERM}, {"adjtimex", EPERM}, {"stime", EPERM}, {"sethostname", EPERM}, {"setdomainname", EPERM},
+    // flags hidden in memory again: libc falls back to openat
+    {"openat2", ENOSYS},
     {"vhangup", EPERM}, {"_sysctl", EPERM}, {"sysfs", EPERM}, {"mq_open", EPERM},
 };
+
+constexpr unsigned long unnamed_file = O_TMPFILE & ~O_DIRECTORY;
+constexpr unsigned long ioprio_of_user = 3;  // IOPRIO_WHO_USER, which no libc header has
 
 struct Releaser { void operator()(void* filter) const { seccomp_release(filter); } };
 
 }  // namespace
 
-Result<int> seccomp_filter() {
+Result<int> seccomp_filter(FilterOptions options) {
   std::unique_ptr<void, Releaser> filter(seccomp_init(SCMP_ACT_ALLOW));
   if (!filter) return fail(Code::unavailable, "libseccomp cannot make a filter");
   // Other ABIs (32-bit, x32) number their calls differently and would slip past the list.
@@ -75,11 +81,21 @@ Result<int> seccomp_filter() {
     deny(EPERM, SCMP_SYS(creat), SCMP_A1(SCMP_CMP_MASKED_EQ, bit, bit));
     deny(EPERM, SCMP_SYS(open), SCMP_A1(SCMP_CMP_MASKED_EQ, O_CREAT, O_CREAT), SCMP_A2(SCMP_CMP_MASKED_EQ, bit, bit));
     deny(EPERM, SCMP_SYS(openat), SCMP_A2(SCMP_CMP_MASKED_EQ, O_CREAT, O_CREAT), SCMP_A3(SCMP_CMP_MASKED_EQ, bit, bit));
+    deny(EPERM, SCMP_SYS(open), SCMP_A1(SCMP_CMP_MASKED_EQ, unnamed_file, unnamed_file), SCMP_A2(SCMP_CMP_MASKED_EQ, bit, bit));
+    deny(EPERM, SCMP_SYS(openat), SCMP_A2(SCMP_CMP_MASKED_EQ, unnamed_file, unnamed_file), SCMP_A3(SCMP_CMP_MASKED_EQ, bit, bit));
   }
   for (unsigned long kind : {static_cast<unsigned long>(S_IFCHR), static_cast<unsigned long>(S_IFBLK)}) {
     deny(EPERM, SCMP_SYS(mknod), SCMP_A1(SCMP_CMP_MASKED_EQ, S_IFMT, kind));
     deny(EPERM, SCMP_SYS(mknodat), SCMP_A2(SCMP_CMP_MASKED_EQ, S_IFMT, kind));
   }
+  // The first process has the task's user id: its limits and its place among others are not the task's to change.
+  auto first = [](unsigned argument) { return scmp_arg_cmp{argument, SCMP_CMP_MASKED_EQ, 0xffffffffUL, 1}; };
+  for (int call : {SCMP_SYS(prlimit64), SCMP_SYS(sched_setaffinity), SCMP_SYS(sched_setscheduler), SCMP_SYS(sched_setparam), SCMP_SYS(sched_setattr)}) deny(EPERM, call, first(0));
+  for (int call : {SCMP_SYS(setpriority), SCMP_SYS(ioprio_set)}) deny(EPERM, call, first(1));
+  deny(EPERM, SCMP_SYS(setpriority), SCMP_A0(SCMP_CMP_MASKED_EQ, 0xffffffffUL, PRIO_USER));
+  deny(EPERM, SCMP_SYS(ioprio_set), SCMP_A0(SCMP_CMP_MASKED_EQ, 0xffffffffUL, ioprio_of_user));
+  if (options.watched_memory)
+    for (int call : {SCMP_SYS(memfd_create), SCMP_SYS(shmget)}) deny(ENOSYS, call);
   // Other execution domains and a fixed address-space layout; glibc asks for neither.
   deny(EPERM, SCMP_SYS(personality), SCMP_A0(SCMP_CMP_GT, 0));
   if (!good) return fail(Code::unavailable, "libseccomp cannot express the filter");

@@ -4,7 +4,12 @@
 
 namespace tnode {
 
+struct FilterOptions {
+  /// No control group bounds memory: then none may be had that belongs to no process's map, and so is seen by nobody.
+  bool watched_memory = false;
+};
+
 /// A descriptor (memfd) that holds the filter as a BPF program, for bwrap --seccomp. Closed on exec.
-Result<int> seccomp_filter();
+Result<int> seccomp_filter(FilterOptions options = {});
 
 }  // namespace tnode

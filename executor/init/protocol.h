@@ -13,25 +13,27 @@ enum init_frame {
   INIT_FILE = 4,      /* from init: struct init_file, then the path; its bytes follow in DATA frames */
   INIT_DATA = 5,      /* from init */
   INIT_BAD = 6,       /* from init: what is wrong, NUL, path: an output that is refused */
-  INIT_COLLECTED = 7  /* from init: all outputs of this index were sent, the work folder is clean again */
+  INIT_COLLECTED = 7, /* from init: all outputs of this index were sent, the work folder is clean again */
+  INIT_STOP = 8       /* to init, empty: end the index that runs; an INIT_END follows as always */
 };
 
 struct init_header { uint32_t type, length; };
 
 struct init_run {
-  uint64_t wall_ms, cpu_s, stdio_bytes, open_files, processes;
+  uint64_t wall_ms, cpu_ms, stdio_bytes, inodes, open_files, processes;
+  uint64_t watch_memory_bytes; /* 0: the kernel limits memory and processes; otherwise init watches both */
   uint32_t argc, envc;
 };
 
-enum init_ending { INIT_EXITED = 0, INIT_TIMEOUT = 1, INIT_CPU = 2, INIT_OUTPUT = 3 };
+enum init_ending { INIT_EXITED = 0, INIT_TIMEOUT = 1, INIT_CPU = 2, INIT_OUTPUT = 3, INIT_MEMORY = 4, INIT_PROCESSES = 5, INIT_INODES = 6, INIT_STOPPED = 7 };
 
 struct init_end {
   uint32_t ending, exit_code;
-  uint64_t wall_ms, cpu_ms, peak_kib, stdout_bytes, stderr_bytes;
+  uint64_t wall_ms, cpu_ms, peak_bytes, stdout_bytes, stderr_bytes;
   uint32_t disk_full, stdout_tail, stderr_tail, reserved;
 };
 
 struct init_file { uint64_t size; uint32_t executable, reserved; };
 
-enum { INIT_TAIL_BYTES = 4096, INIT_MAX_RUN_BYTES = 4 << 20, INIT_DATA_BYTES = 1 << 20, INIT_MAX_DEPTH = 16 };
+enum { INIT_TAIL_BYTES = 4096, INIT_MAX_RUN_BYTES = 4 << 20, INIT_DATA_BYTES = 1 << 20, INIT_MAX_DEPTH = 16, INIT_MAX_PATH_BYTES = 8192 };
 #endif

@@ -87,12 +87,13 @@ class Swarm:
 # --- libtorrent, which qBittorrent, Deluge and others are made of ---
 
 class Client:
-    """A session with a stock client's settings, on loopback."""
+    """A session with a stock client's settings, on loopback. Without `utp` it dials by TCP at once: nodes on loopback have no uTP, and a
+    client that tries it first goes on to TCP after five seconds."""
 
-    def __init__(self, dht=""):
+    def __init__(self, dht="", utp=False):
         if libtorrent is None:
             raise Skipped("python3-libtorrent is not installed (sudo apt install python3-libtorrent)")
-        settings = {"listen_interfaces": "127.0.0.1:0", "enable_upnp": False, "enable_natpmp": False, "enable_lsd": False, "enable_dht": bool(dht),
+        settings = {"listen_interfaces": "127.0.0.1:0", "enable_upnp": False, "enable_natpmp": False, "enable_lsd": False, "enable_dht": bool(dht), "enable_outgoing_utp": utp,
                     "alert_mask": libtorrent.alert.category_t.error_notification | libtorrent.alert.category_t.status_notification}
         if dht:
             settings.update({"dht_bootstrap_nodes": dht, "dht_restrict_routing_ips": False, "dht_restrict_search_ips": False})
@@ -123,14 +124,24 @@ class Client:
 
 def libtorrent_client_downloads_task_and_result(program):
     with World(program) as world:
-        client = Client()
+        # One for each way to name a torrent: a session knows a torrent once.
+        clients = {"torrent": Client(), "magnet": Client(), "twin": Client()}
         swarm = Swarm(world)
-        for at, farmer in enumerate(swarm.farmers):
+        # As it comes from its makers, uTP and all, while the others go on.
+        patient, patient_folder = Client(utp=True), world.path("download-patiently")
+        patient_handle = patient.add(swarm.torrent("result"), patient_folder, [swarm.farmers[0].listen])
+        for farmer in swarm.farmers:
+            downloads = []
             for what in ("task", "result"):
                 for kind, source in (("torrent", swarm.torrent(what)), ("magnet", swarm.answer[what + "_magnet"]), ("twin", swarm.torrent(what, ".v1"))):
-                    folder = world.path(f"download-{at}-{what}-{kind}")
-                    client.download(source, folder, [farmer.listen])
-                    swarm.check(what, folder)
+                    folder = world.path(f"download-{farmer.name}-{what}-{kind}")
+                    downloads.append((what, kind, folder, clients[kind].add(source, folder, [farmer.listen])))
+            for what, kind, folder, handle in downloads:
+                until(lambda: handle.status().is_seeding, f"the client has the {what} by {kind} from {farmer.name} alone", 40)
+                clients[kind].session.remove_torrent(handle)
+                swarm.check(what, folder)
+        until(lambda: patient_handle.status().is_seeding, "the client that tries uTP first has the result", 40)
+        swarm.check("result", patient_folder)
 
 
 def program_downloads_from_a_libtorrent_client_alone(program):
@@ -142,7 +153,8 @@ def program_downloads_from_a_libtorrent_client_alone(program):
         for farmer in swarm.farmers:
             farmer.stop()
         for what in ("task", "result"):
-            client.add(swarm.torrent(what), world.path("mirror", what))
+            seeding = client.add(swarm.torrent(what), world.path("mirror", what))
+            until(lambda: seeding.status().is_seeding, "the client seeds what it has", 20)
             magnet = swarm.answer[what + "_magnet"].split("&x.pe=")[0] + "&x.pe=" + client.address
             done = world.run(["--listen", "127.0.0.1:0", "get", magnet, "--out", world.path("got", what), "--timeout", "20s"], home="reader")
             assert done.returncode == 0, done.stderr
@@ -207,13 +219,14 @@ def aria2c_downloads_task_and_result_by_the_twin(program):
         aria2c = need("aria2c")
         swarm = Swarm(world)
         announce = start_tracker(world, "127.0.0.1", swarm.farmers)
+        clients = []
         for what in ("task", "result"):
-            folder = world.path("download-" + what)
-            client = world.start("aria2c-" + what, [aria2c, "--no-conf", "--dir", folder, "--bt-tracker", announce, "--seed-time=0", "--enable-dht=false", "--enable-dht6=false",
-                                                    "--bt-enable-lpd=false", "--disable-ipv6=true", "--allow-overwrite=false", "--summary-interval=0", "--file-allocation=none",
-                                                    swarm.torrent(what, ".v1")], env=dict(os.environ, HOME=world.dir))
+            clients.append(world.start("aria2c-" + what, [aria2c, "--no-conf", "--dir", world.path("download-" + what), "--bt-tracker", announce, "--seed-time=0", "--enable-dht=false",
+                                                          "--enable-dht6=false", "--bt-enable-lpd=false", "--disable-ipv6=true", "--summary-interval=0", "--file-allocation=none",
+                                                          swarm.torrent(what, ".v1")], env=dict(os.environ, HOME=world.dir)))
+        for what, client in zip(("task", "result"), clients):
             assert client.wait(60) == 0, client.stdout()
-            swarm.check(what, folder)
+            swarm.check(what, world.path("download-" + what))
 
 
 def network_namespace(world):
@@ -245,19 +258,22 @@ def transmission_downloads_task_and_result_by_the_twin(program):
         prefix = network_namespace(world)
         swarm = Swarm(world, NETWORK + ":0", prefix)
         announce = start_tracker(world, NETWORK, swarm.farmers, prefix)
-        for what in ("task", "result"):
-            folder, done = world.path("download-" + what), world.path("finished-" + what)
+        clients = []
+        for port, what in ((51413, "task"), (51414, "result")):
+            folder, config, done = world.path("download-" + what), world.path("config-" + what), world.path("finished-" + what)
             os.mkdir(folder)
             with open(done + ".sh", "w") as file:
                 file.write(f"#!/bin/sh\ntouch {done}\n")
             os.chmod(done + ".sh", 0o755)
             torrent = with_tracker(swarm.torrent(what, ".v1"), announce, world.path(what + "-with-tracker.torrent"))
-            client = world.start("transmission-" + what, prefix + [transmission, "--config-dir", world.path("config-" + what), "--download-dir", folder, "--finish", done + ".sh",
-                                                                   "--no-portmap", "--port", "51413", torrent], env=dict(os.environ, HOME=world.dir))
-            until(lambda: os.path.exists(done) or not client.running(), "transmission-cli has it all", 90)
+            clients.append(world.start("transmission-" + what, prefix + [transmission, "--config-dir", config, "--download-dir", folder, "--finish", done + ".sh", "--no-portmap",
+                                                                         "--port", str(port), torrent], env=dict(os.environ, HOME=world.dir)))
+        # It makes up its mind about peers every ten seconds.
+        for what, client in zip(("task", "result"), clients):
+            until(lambda: os.path.exists(world.path("finished-" + what)) or not client.running(), "transmission-cli has it all", 90)
             client.process.kill()  # it would seed on, and take its time to say good-bye to the tracker
             client.process.wait()
-            swarm.check(what, folder)
+            swarm.check(what, world.path("download-" + what))
 
 
 if __name__ == "__main__":

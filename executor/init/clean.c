@@ -1,0 +1,80 @@
+/* Makes the sandbox as it was before an index: no files, no System V memory, queues or semaphores. The task is dead, so nothing races. */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/ipc.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "init.h"
+
+/* Empties a folder of any depth without recursion: goes down into what is not empty, and up again by "..". */
+static void empty(const char *top) {
+  int fd = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  uint64_t depth = 0;
+  for (;;) {
+    int went_down = 0;
+    int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = again < 0 ? NULL : fdopendir(again);
+    if (!dir) break;
+    struct dirent *entry;
+    while (!went_down && (entry = readdir(dir)) != NULL) {
+      if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+      if (unlinkat(fd, entry->d_name, 0) == 0 || unlinkat(fd, entry->d_name, AT_REMOVEDIR) == 0) continue;
+      int below = open_folder(fd, entry->d_name);
+      if (below < 0) continue;
+      close(fd);
+      fd = below;
+      ++depth;
+      went_down = 1;
+    }
+    closedir(dir);
+    if (went_down) continue;
+    if (depth == 0) break;
+    int up = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    close(fd);
+    if (up < 0) return;
+    fd = up;
+    --depth;
+  }
+  close(fd);
+}
+
+static void remove_system_v(void) {
+  struct shm_info memory;
+  struct shmid_ds segment;
+  int last = shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&memory);
+  for (int i = 0; i <= last && memory.used_ids > 0; ++i) {
+    int id = shmctl(i, SHM_STAT, &segment);
+    if (id >= 0) shmctl(id, IPC_RMID, NULL);
+  }
+  struct seminfo semaphores;
+  struct semid_ds set;
+  last = semctl(0, 0, SEM_INFO, &semaphores);
+  for (int i = 0; i <= last && semaphores.semusz > 0; ++i) {
+    int id = semctl(i, 0, SEM_STAT, &set);
+    if (id >= 0) semctl(id, 0, IPC_RMID);
+  }
+  struct msginfo queues;
+  struct msqid_ds queue;
+  last = msgctl(0, MSG_INFO, (struct msqid_ds *)(void *)&queues);
+  for (int i = 0; i <= last && queues.msgpool > 0; ++i) {
+    int id = msgctl(i, MSG_STAT, &queue);
+    if (id >= 0) msgctl(id, IPC_RMID, NULL);
+  }
+}
+
+void clean(void) {
+  chmod(SCRATCH, 0755);
+  chmod("/dev/shm", 01777);
+  empty(SCRATCH);
+  empty("/dev/shm");
+  remove_system_v();
+  /* The modes are asked for and then set: umask does not apply to the second. */
+  must(mkdir(SCRATCH_OUT, 0755) == 0 && mkdir(SCRATCH_TMP, 0777) == 0 && chmod(SCRATCH_TMP, 01777) == 0);
+}

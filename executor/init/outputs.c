@@ -1,0 +1,105 @@
+/* Streams an index's outputs to the runner: regular files only, each with its mode bit and bytes. The task is dead, so nothing races. */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "init.h"
+
+static void send_bad(const char *why, const char *path) {
+  send_header(INIT_BAD, strlen(why) + 1 + strlen(path));
+  write_all(why, strlen(why) + 1);
+  write_all(path, strlen(path));
+}
+
+int open_folder(int at, const char *name) {
+  int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0 && errno == EACCES && fchmodat(at, name, 0700, 0) == 0) fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd >= 0) fchmod(fd, 0700);
+  return fd;
+}
+
+static int send_file(int at, const char *name, const char *path, const struct stat *st) {
+  int fd = openat(at, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0 && errno == EACCES && fchmodat(at, name, 0700, 0) == 0) fd = openat(at, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) {
+    send_bad("cannot be read", path);
+    return 0;
+  }
+  struct init_file file = {(uint64_t)st->st_size, (st->st_mode & S_IXUSR) != 0, 0};
+  send_header(INIT_FILE, sizeof file + strlen(path));
+  write_all(&file, sizeof file);
+  write_all(path, strlen(path));
+  for (uint64_t left = file.size; left > 0;) {
+    size_t part = left < INIT_DATA_BYTES ? (size_t)left : INIT_DATA_BYTES;
+    send_header(INIT_DATA, part);
+    for (size_t rest = part; rest > 0;) {
+      ssize_t sent = sendfile(INIT_CONTROL_FD, fd, NULL, rest);
+      if (sent < 0 && errno == EINTR) continue;
+      must(sent > 0);
+      rest -= (size_t)sent;
+    }
+    left -= part;
+  }
+  close(fd);
+  return 1;
+}
+
+static const char *kind_of(mode_t mode) {
+  if (S_ISLNK(mode)) return "is a symbolic link";
+  if (S_ISFIFO(mode)) return "is a pipe";
+  if (S_ISSOCK(mode)) return "is a socket";
+  return "is a device";
+}
+
+/* Recursion is bounded by INIT_MAX_DEPTH, and with it the length of `path`. */
+static int collect(int fd, char *path, size_t length, int depth) {
+  DIR *dir = fdopendir(fd);
+  must(dir != NULL);
+  int good = 1;
+  struct dirent *entry;
+  while (good && (entry = readdir(dir)) != NULL) {
+    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+    size_t more = strlen(entry->d_name);
+    must(length + more + 2 < INIT_MAX_PATH_BYTES);
+    path[length] = '/';
+    memcpy(path + length + 1, entry->d_name, more + 1);
+    struct stat st;
+    if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+      send_bad("cannot be looked at", path);
+      good = 0;
+    } else if (S_ISDIR(st.st_mode)) {
+      int below = depth < INIT_MAX_DEPTH ? open_folder(fd, entry->d_name) : -1;
+      if (below < 0) send_bad(depth < INIT_MAX_DEPTH ? "cannot be opened" : "lies too deep", path);
+      good = below >= 0 && collect(below, path, length + 1 + more, depth + 1);
+    } else if (S_ISREG(st.st_mode)) {
+      good = send_file(fd, entry->d_name, path, &st);
+    } else {
+      send_bad(kind_of(st.st_mode), path);
+      good = 0;
+    }
+    path[length] = 0;
+  }
+  closedir(dir);
+  return good;
+}
+
+int send_outputs(void) {
+  static char path[INIT_MAX_PATH_BYTES];
+  memcpy(path, "out", 4);
+  /* The folder around it is the task's own user's too, and out/ may be gone, or something else. */
+  chmod(SCRATCH, 0755);
+  struct stat st;
+  if (lstat(SCRATCH_OUT, &st) != 0) return errno == ENOENT;
+  if (!S_ISDIR(st.st_mode)) {
+    send_bad(S_ISREG(st.st_mode) ? "is a file" : kind_of(st.st_mode), path);
+    return 0;
+  }
+  int out = open_folder(AT_FDCWD, SCRATCH_OUT);
+  must(out >= 0);
+  return collect(out, path, 3, 1);
+}

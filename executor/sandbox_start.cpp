@@ -1,0 +1,140 @@
+// How a sandbox comes to be: the process between fork and bubblewrap, which gives away everything a task must not have.
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <set>
+
+#include "core/bundle_paths.h"
+#include "executor/sandbox.h"
+
+namespace tnode {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr TimeMs start_wait_ms = 15'000;  // a sandbox that does not stand by then is a problem of this machine
+constexpr int niceness = 10;              // the machine's owner comes first
+// Each entry is a mount of its own when in/ is put together from several torrents.
+constexpr std::size_t max_merged_inputs = 4096;
+// Besides the task's processes a control group counts bubblewrap's two and init.
+constexpr std::int64_t own_processes = 3;
+
+/// A descriptor of the same file with an offset of its own.
+int reopened(int fd) { return open(("/proc/self/fd/" + std::to_string(fd)).c_str(), O_RDONLY); }
+
+[[noreturn]] void give_up(const char* what) {
+  dprintf(STDERR_FILENO, "%s: %s", what, std::strerror(errno));
+  _exit(1);
+}
+
+}  // namespace
+
+std::string SandboxHost::view(const std::string& path) const {
+  if (home_view.empty() || !path.starts_with(home + "/")) return path;
+  return home_view + path.substr(home.size());
+}
+
+Result<SandboxPlan> Sandbox::plan() const {
+  SandboxPlan plan;
+  plan.init_path = host_.init_path;
+  plan.disk_bytes = request_.limits.disk_bytes;
+  const fs::path inputs = request_.task_dir + "/in";
+  std::error_code ec;
+  // bubblewrap follows links in what it binds, so a link here would show the task something else of this machine.
+  const auto status = fs::symlink_status(inputs, ec);
+  if (fs::exists(status) && !fs::is_directory(status)) return fail(Code::invalid, inputs.string() + " is not a folder; nothing else is shown to a task");
+  if (request_.foreign_inputs.empty()) {
+    if (fs::exists(status)) plan.inputs_dir = host_.view(inputs.string());
+    return plan;
+  }
+  std::set<std::string> names;
+  auto add = [&](const std::string& name, const std::string& path) -> Result<void> {
+    if (auto good = check_path_part(name); !good) return good;
+    const auto kind = fs::symlink_status(path, ec);
+    if (!fs::is_directory(kind) && !fs::is_regular_file(kind)) return fail(Code::invalid, "the input " + path + " is neither a folder nor a file");
+    if (!names.insert(name).second) return fail(Code::invalid, "two inputs are named " + quoted_name(name));
+    if (names.size() > max_merged_inputs) return fail(Code::invalid, "in/ has more than " + std::to_string(max_merged_inputs) + " entries beside inputs from other torrents; put them in a folder");
+    plan.inputs.emplace_back(name, host_.view(path));
+    return {};
+  };
+  if (fs::exists(status))
+    for (const auto& entry : fs::directory_iterator(inputs, ec))
+      if (auto good = add(entry.path().filename().string(), entry.path().string()); !good) return good.error();
+  for (const auto& [name, path] : request_.foreign_inputs)
+    if (auto good = add(name, path); !good) return good.error();
+  return plan;
+}
+
+Result<void> Sandbox::start() {
+  auto made = plan();
+  if (!made) return made.error();
+  auto arguments = sandbox_arguments(*made, host_.layout);
+  int control[2], errors[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control) != 0) return fail(Code::io, std::string("socketpair: ") + std::strerror(errno));
+  control_ = control[0];
+  if (pipe2(errors, O_CLOEXEC) != 0) {
+    close(control[1]);
+    return fail(Code::io, std::string("pipe: ") + std::strerror(errno));
+  }
+  errors_ = errors[0];
+  fcntl(errors_, F_SETFL, O_NONBLOCK);
+  // Files in /tmp and out/ live in memory and count there too.
+  cgroup_ = host_.cgroups.take(request_.limits.memory_bytes + request_.limits.disk_bytes, request_.limits.processes + own_processes);
+  if (!cgroup_ && host_.cgroups.mode() != watchdog_mode) {
+    close(control[1]);
+    close(errors[1]);
+    return fail(Code::io, "no control group for the sandbox: " + host_.cgroups.problem());
+  }
+  deadline_ = monotonic_ms() + start_wait_ms;
+  pid_ = fork();
+  if (pid_ == 0) become_bubblewrap(arguments, control[1], errors[1]);
+  close(control[1]);
+  close(errors[1]);
+  if (pid_ < 0) return fail(Code::io, std::string("fork: ") + std::strerror(errno));
+  return {};
+}
+
+void Sandbox::become_bubblewrap(std::vector<std::string>& arguments, int control, int errors) {
+  std::vector<char*> argv;
+  for (auto& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  // Everything moves out of the way first: the wanted numbers may be taken by one another.
+  constexpr int out_of_the_way = 64;
+  const int wanted[] = {fcntl(errors, F_DUPFD, out_of_the_way), fcntl(control, F_DUPFD, out_of_the_way), fcntl(reopened(host_.seccomp), F_DUPFD, out_of_the_way),
+                        fcntl(reopened(host_.passwd), F_DUPFD, out_of_the_way), fcntl(reopened(host_.group), F_DUPFD, out_of_the_way)};
+  const int null = open("/dev/null", O_RDWR);
+  if (dup2(wanted[0], 2) < 0 || null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0) give_up("cannot arrange descriptors");
+  for (int i = 1; i < 5; ++i)
+    if (dup2(wanted[i], 2 + i) < 0) give_up("cannot arrange descriptors");
+  // An inherited descriptor is a way out of any sandbox.
+  if (syscall(SYS_close_range, 7U, ~0U, 0U) != 0) give_up("cannot close descriptors");
+  if (cgroup_ && !cgroup_->join()) give_up("cannot enter the control group");
+  setpriority(PRIO_PROCESS, 0, niceness);
+  if (host_.drop_to) {
+    auto [uid, gid] = *host_.drop_to;
+    if (setgroups(0, nullptr) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0) give_up("cannot leave root");
+  }
+  if (geteuid() == 0) {
+    errno = EPERM;
+    give_up("still root");
+  }
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // after the change of user, which forgets it
+  if (getppid() != host_.runner) _exit(1);
+  // What the runner does not listen to, a task may.
+  for (int number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) signal(number, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  execv(host_.bwrap.c_str(), argv.data());
+  give_up("cannot start bubblewrap");
+}
+
+}  // namespace tnode
