@@ -78,8 +78,12 @@ build() {
     say "build/ was configured elsewhere; making it anew"
     rm -rf "$root/build"
   fi
-  (cd "$root" && cmake --preset release --log-level=WARNING >&2 && ninja -C build --quiet >&2) ||
-    die "the build failed: the first error is above"
+  # CMake and ninja tell much when nothing is wrong; their words are only wanted when something is.
+  local words
+  words="$(cd "$root" && cmake --preset release 2>&1)" || die "CMake could not configure the build:
+$words"
+  say "building in $root/build"
+  ninja -C "$root/build" --quiet >&2 || die "the build failed: the first error is above"
 }
 
 case "${1:-help}" in

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <thread>
 
 #include "core/bundle_paths.h"
@@ -33,7 +34,7 @@ struct Descriptor {
 };
 
 Error system_error(const std::string& what, const std::string& path) {
-  return fail(errno == ENOENT ? Code::not_found : Code::io, "cannot " + what + " " + path + ": " + std::strerror(errno));
+  return fail(errno == ENOENT ? Code::not_found : Code::io, "cannot " + what + " " + path + ": " + std::strerror(errno) + (errno == ENOSPC || errno == EDQUOT ? " (the disk is full)" : ""));
 }
 
 const char* kind_of(mode_t mode) {
@@ -88,6 +89,28 @@ Result<FileHasher::Digest> hash_file(const std::string& path, std::int64_t size,
   return hasher.finish();
 }
 
+/// A name of its own beside a path: two threads may write one path, and the last whole one wins.
+std::string temporary_beside(const std::string& path) {
+  static std::atomic<unsigned> count{0};
+  return path + ".new-" + std::to_string(getpid()) + "-" + std::to_string(count++);
+}
+
+/// All that is left of a file, by the kernel alone where the file systems allow it. False with errno set.
+bool copy_bytes(int from, int to) {
+  ssize_t done;
+  while ((done = copy_file_range(from, nullptr, to, nullptr, 1 << 30, 0)) > 0) {}
+  if (done == 0) return true;
+  if (errno != EXDEV && errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP) return false;
+  std::string buffer(read_bytes, '\0');
+  while ((done = read(from, buffer.data(), buffer.size())) > 0)
+    for (ssize_t at = 0; at < done;) {
+      ssize_t put = write(to, buffer.data() + at, static_cast<std::size_t>(done - at));
+      if (put < 0) return false;
+      at += put;
+    }
+  return done == 0;
+}
+
 Result<bool> same_content(const std::string& a, const std::string& b) {
   Descriptor left(open(a.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC)), right(open(b.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   if (left.fd < 0) return system_error("open", a);
@@ -112,9 +135,7 @@ Result<bool> same_content(const std::string& a, const std::string& b) {
 }  // namespace
 
 Result<void> write_file_atomically(const std::string& path, std::string_view bytes) {
-  // A name of its own: two threads may write one path, and the last whole one wins.
-  static std::atomic<unsigned> count{0};
-  const std::string temporary = path + ".new-" + std::to_string(getpid()) + "-" + std::to_string(count++);
+  const std::string temporary = temporary_beside(path);
   auto failed = [&](const char* what) {
     auto error = system_error(what, path);
     unlink(temporary.c_str());
@@ -245,31 +266,15 @@ Result<void> copy_plain(const std::string& from, const std::string& to) {
   if (!S_ISREG(status.st_mode)) return fail(Code::invalid, from + " is " + kind_of(status.st_mode) + "; only files and folders travel in a torrent");
   Descriptor source(open(from.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   if (source.fd < 0) return system_error("open", from);
-  // A new file in place of an old one: the old one may be a link to something that must not change.
-  unlink(to.c_str());
-  Descriptor target(open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, (status.st_mode & S_IXUSR) != 0 ? 0755 : 0644));
+  // A new file in place of an old one: whatever fails, the old one is still there, and one that is a link elsewhere is not written through.
+  const std::string temporary = temporary_beside(to);
+  Descriptor target(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, (status.st_mode & S_IXUSR) != 0 ? 0755 : 0644));
   if (target.fd < 0) return system_error("write", to);
-  std::string buffer;
-  for (bool by_kernel = true;;) {
-    ssize_t done = -1;
-    if (by_kernel) {
-      done = copy_file_range(source.fd, nullptr, target.fd, nullptr, 1 << 30, 0);
-      if (done < 0 && (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)) {
-        by_kernel = false;
-        buffer.resize(read_bytes);
-        continue;
-      }
-    } else {
-      done = read(source.fd, buffer.data(), buffer.size());
-      for (ssize_t at = 0; at < done;) {
-        ssize_t put = write(target.fd, buffer.data() + at, static_cast<std::size_t>(done - at));
-        if (put < 0) return system_error("write", to);
-        at += put;
-      }
-    }
-    if (done < 0) return system_error("copy " + from + " to", to);
-    if (done == 0) return {};
-  }
+  const bool copied = copy_bytes(source.fd, target.fd);
+  if (copied && rename(temporary.c_str(), to.c_str()) == 0) return {};
+  auto error = system_error("write", to);
+  unlink(temporary.c_str());
+  return error;
 }
 
 }  // namespace tnode

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 

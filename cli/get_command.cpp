@@ -1,6 +1,7 @@
 // `tnode get`: downloads a task or a result from its swarm, like any BitTorrent client, and checks its form.
 #include <sys/random.h>
 
+#include <cctype>
 #include <chrono>
 #include <condition_variable>
 #include <deque>

@@ -1,4 +1,6 @@
 // `tnode ledger` and `tnode key`: this node's name and credits, read beside a running node.
+#include <cstdio>
+#include <ctime>
 #include <filesystem>
 
 #include "cli/commands.h"

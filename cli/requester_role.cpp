@@ -192,8 +192,9 @@ void RequesterRole::carry(const AssembleResult&) {
     if (bundle && copied) certificate = certify(home, offer, task, rename_id<ResultId>(bundle->torrent.v2_hash), units, reveals);
     return [this, bundle, copied, certificate] {
       --busy_;
-      if (!bundle) return hear(ResultAssembled{false, bundle.error().message, {}, {}, 0, {}, {}});
-      if (!copied) return hear(ResultAssembled{false, copied.error().message, {}, {}, 0, {}, {}});
+      auto failed = [this](const Error& error) { hear(ResultAssembled{false, error.code == Code::invalid, error.message, {}, {}, 0, {}, {}}); };
+      if (!bundle) return failed(bundle.error());
+      if (!copied) return failed(copied.error());
       const Torrent& torrent = bundle->torrent;
       record_.result = rename_id<ResultId>(torrent.v2_hash);
       record_.result_v1 = torrent.v1_hash;
@@ -201,7 +202,7 @@ void RequesterRole::carry(const AssembleResult&) {
       record_.result_bytes = torrent.total_size;
       node_.offer(*bundle, Node::Twin::yes);
       write_torrents(*bundle, record_.out);
-      ResultAssembled assembled{true, {}, record_.result, record_.result_v1, record_.result_bytes, {}, {}};
+      ResultAssembled assembled{true, false, {}, record_.result, record_.result_v1, record_.result_bytes, {}, {}};
       if (certificate) {
         assembled.certificate = certificate->torrent.v2_hash;
         assembled.certificate_v1 = certificate->torrent.v1_hash;
@@ -223,7 +224,8 @@ void RequesterRole::write_torrents(const StoredBundle& bundle, const std::string
 }
 
 void RequesterRole::carry(const Finished& effect) {
-  record_.state = std::string(ending_word(effect.ending));
+  // What stopped on an error of this machine goes on at the next run.
+  record_.state = effect.ending == Ending::error ? "interrupted" : std::string(ending_word(effect.ending));
   record_.reason = effect.reason;
   update_record();
   // What was kept to go on after a crash is of no use any more; the certificate has the reveals.

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 
 #include "cli/bundle_disk.h"
 #include "core/result_manifest.h"

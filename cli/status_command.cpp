@@ -1,5 +1,8 @@
 // `tnode status`, `explain` and `cancel`: what this home's node knows of the tasks it offered. They work beside a running node.
+#include <chrono>
+#include <cstdio>
 #include <filesystem>
+#include <thread>
 
 #include "cli/commands.h"
 #include "cli/control.h"

@@ -15,7 +15,7 @@ struct TaskRecord {
   Offer offer;                 ///< as it was signed; its bytes and so its id stay the same over restarts
   Seed draw_seed{};
   TimeMs queue_ms = 0, total_ms = 0;
-  std::string state = "running";  ///< "running", or the word of its ending
+  std::string state = "running";  ///< "running", "interrupted", or the word of its ending
   std::string reason;
   std::int64_t open = 0, leased = 0, accepted = 0, failed = 0, disputed = 0, replicas = 0;
   Micro paid_micro = 0;
@@ -26,7 +26,7 @@ struct TaskRecord {
   std::string out;             ///< folder that the outputs were copied to
   TimeMs updated_ms = 0;
   std::vector<std::string> explain;  ///< one line a farmer: "KEY: why"
-  bool running() const { return state == "running"; }
+  bool running() const { return state == "running" || state == "interrupted"; }  ///< to go on at the next run
 };
 
 Bytes encode_task_record(const TaskRecord& record);

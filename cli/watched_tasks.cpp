@@ -1,5 +1,6 @@
 #include "cli/watched_tasks.h"
 
+#include <cctype>
 #include <filesystem>
 #include <fstream>
 

@@ -1,5 +1,7 @@
 #include "core/certificate.h"
 
+#include <algorithm>
+
 #include "core/dict_reader.h"
 #include "core/result_manifest.h"
 

@@ -170,7 +170,7 @@ void Requester::on_commit(const NodeKey& from, const Signed& message) {
       continue;
     }
     // The first word stands: a vote cannot be changed after it was given.
-    record->commits.emplace(unit, hash);
+    if (record->commits.emplace(unit, hash).second && lacks_vote(*record, unit)) peers_[from].outstanding -= 1;
     touched_.insert(unit);
     // A repeated commit means that the farmer may have missed the commit set.
     if (!record->votes.count(unit)) record->asked.erase(unit);
@@ -201,7 +201,6 @@ void Requester::on_reveal(const NodeKey& from, const RevealMessage& message) {
     }
     if (record->votes.count(number)) continue;
     Unit& unit = units_[number];
-    if (lacks_vote(*record, number)) peers_[from].outstanding -= 1;
     record->votes[number] = vote;
     peers_[from].strikes = 0;
     auto extra = message.beside.extras.find(number);
@@ -240,7 +239,7 @@ void Requester::on(const BlockWritten& event) {
     record.message = sign_body(*key_, award_domain, encode(record.award));
     record.sent_ms = now_;
     record.lease_until_ms = now_ + accept_wait_ms;
-    emit(Save{"award", Bytes(record.award.award.view()), record.message.body + signature_bytes(record.message)});
+    save_award(record);
     if (record.lost || closing_) {  // it was given up while the HOLD was being written
       record.state = AwardState::accepted;
       return;
@@ -289,7 +288,7 @@ void Requester::on(const BlockRefused& event) {
   if (event.code != Code::credit) return finish(Ending::error, event.reason);
   credit_problem_ = event.reason;
   credit_refused_ms_ = now_;
-  peers_[farmer].paused_until_ms = now_ + credit_retry_ms;  // another's price may fit
+  peers_[farmer].too_dear_until_ms = now_ + credit_retry_ms;  // another's price may fit
 }
 
 void Requester::on(const ResultFetched& event) {
@@ -316,7 +315,8 @@ void Requester::on(const ResultFetched& event) {
 
 void Requester::on(const ResultAssembled& event) {
   assembling_ = false;
-  if (!event.ok) return finish(Ending::failed, event.reason);
+  // Units that contradict each other are the task's fault; a full disk is ours, and may be mended before the next run.
+  if (!event.ok) return finish(event.tasks_fault ? Ending::failed : Ending::error, event.reason);
   assembled_ = true;
   whole_ = event;
   linger_until_ms_ = now_ + linger_ms;
@@ -395,10 +395,15 @@ void Requester::lose_award(AwardRecord& record, const std::string& why, TimeMs s
     ++peer.strikes;
   }
   peer.paused_until_ms = std::max(peer.paused_until_ms, now_ + std::min(pause, max_pause_ms));
+  if (!record.votes.empty()) {
+    // The votes that are in still count, so the award is not settled yet; its farmer, and we after a crash, must know that the rest is over.
+    save_award(record);
+    refuse(record.award.farmer, rename_id<Hash>(record.award.award), "lease_over", why);
+  }
   for (UnitNumber u : record.award.units) {
     if (!lacks_vote(record, u)) continue;
     units_[u].active.erase(record.award.farmer);
-    peer.outstanding -= 1;
+    if (!record.commits.count(u)) peer.outstanding -= 1;
     touched_.insert(u);
     hungry_.insert(u);
   }
@@ -542,7 +547,7 @@ void Requester::settle_awards() {
   }
 }
 
-bool Requester::usable(const Peer& peer) const { return peer.up && peer.bid && now_ >= peer.paused_until_ms; }
+bool Requester::usable(const Peer& peer) const { return peer.up && peer.bid && now_ >= std::max(peer.paused_until_ms, peer.too_dear_until_ms); }
 
 std::int64_t Requester::capacity(const Peer& peer) const { return std::min(peer.bid->queue, peer.window) - peer.outstanding; }
 
@@ -709,6 +714,12 @@ void Requester::restore_unit(std::string_view key, std::string_view value) {
   --unfetched_count_;
 }
 
+/// Body and signature of the award. One whose lease is over is not said again: its record has zeros for a signature.
+void Requester::save_award(const AwardRecord& record) {
+  const Signature signature = record.lost ? Signature{} : record.message.signature;
+  emit(Save{"award", Bytes(record.award.award.view()), record.message.body + Bytes(reinterpret_cast<const char*>(signature.data()), signature.size())});
+}
+
 void Requester::restore_award(std::string_view value) {
   if (value.size() < 64) return;
   auto award = decode_award(value.substr(0, value.size() - 64));
@@ -718,6 +729,7 @@ void Requester::restore_award(std::string_view value) {
   record.message.body = Bytes(value.substr(0, value.size() - 64));
   for (std::size_t i = 0; i < 64; ++i) record.message.signature[i] = static_cast<std::uint8_t>(value[value.size() - 64 + i]);
   record.state = AwardState::sent;
+  record.lost = record.message.signature == Signature{};
   record.ref = award_ref(offer_.task, award->units, award->award);
   for (UnitNumber u : award->units) {
     if (u >= units_.size()) return;
@@ -731,6 +743,7 @@ void Requester::restore_award(std::string_view value) {
       }
       continue;
     }
+    if (record.lost) continue;
     unit.active[award->farmer] = award->award;
     ++peers_[award->farmer].outstanding;
     if (static_cast<std::int64_t>(unit.active.size()) >= unit.want) hungry_.erase(u);
@@ -753,17 +766,17 @@ TimeMs Requester::next_deadline(TimeMs now) const {
   auto sooner = [&](TimeMs at) { if (at > 0 && at < next) next = at; };
   if (assembled_) sooner(linger_until_ms_);
   if (stalled_since_ms_ != 0) sooner(stalled_since_ms_ + queue_ms_);
-  if (!first_lease_done_ && enough_bids_ms_ != 0) sooner(enough_bids_ms_ + bid_window_ms);
+  if (!first_lease_done_ && enough_bids_ms_ + bid_window_ms > now) sooner(enough_bids_ms_ + bid_window_ms);
   for (const AwardId& id : unsettled_) {
     const auto& record = awards_.at(id);
-    if (record.lost) continue;
+    if (record.lost || has_all_votes(record)) continue;
     if (awaited(record)) sooner(record.lease_until_ms);
     auto peer = peers_.find(record.award.farmer);
     if (peer != peers_.end() && !peer->second.up) sooner(peer->second.left_ms + absence_grace_ms);
   }
   if (!hungry_.empty())
     for (const auto& [key, peer] : peers_)
-      if (peer.paused_until_ms > now) sooner(peer.paused_until_ms);
+      if (TimeMs until = std::max(peer.paused_until_ms, peer.too_dear_until_ms); until > now) sooner(until);
   for (const auto& [number, unit] : unfetched_)
     if (!unit->fetching) sooner(unit->fetch_again_ms);
   return std::max(next, now + 1);

@@ -32,7 +32,7 @@ using RequesterEffect = std::variant<Send, Save, Erase, Note, WriteHold, WriteDe
 
 // --- events ---
 struct ResultFetched { UnitNumber unit = 0; bool ok = false; std::string reason; };
-struct ResultAssembled { bool ok = false; std::string reason; ResultId result; std::array<std::uint8_t, 20> v1_hash{}; std::int64_t bytes = 0;
+struct ResultAssembled { bool ok = false; bool tasks_fault = false; std::string reason; ResultId result; std::array<std::uint8_t, 20> v1_hash{}; std::int64_t bytes = 0;
                         Hash certificate; std::array<std::uint8_t, 20> certificate_v1{}; };
 struct CancelTask {};
 using RequesterEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, ResultFetched, ResultAssembled, CancelTask, Tick>;
@@ -82,9 +82,10 @@ class Requester {
     bool answered = false;          // a bid or a refusal came
     std::optional<Bid> bid;
     std::string refusal;            // why there is no usable bid
-    std::int64_t outstanding = 0;   // units leased and not revealed
+    std::int64_t outstanding = 0;   // units leased and not run: a committed one takes no place in a farmer's queue
     std::int64_t window = 0;        // most that it may hold now: grows while it is quick, so that late comers find work too
     TimeMs paused_until_ms = 0;     // after a refused or lost award
+    TimeMs too_dear_until_ms = 0;   // after a HOLD for it was refused
     int strikes = 0;                // awards refused or left to lapse since it last showed a vote
   };
   enum class AwardState : std::uint8_t { holding, sent, accepted, lost, settling, settled };
@@ -154,7 +155,7 @@ class Requester {
   static void widen(Peer& peer, TimeMs took_ms);
   std::uint64_t draw(std::uint64_t bound);
   void refuse(const NodeKey& to, const Hash& about, std::string reason, std::string detail);
-  void save_state();
+  void save_award(const AwardRecord& record);
   AwardRecord* award_of(const NodeKey& from, const AwardId& id);
   void count(const NodeKey& farmer, void (*change)(Reputation&));
   template <class E> void emit(E effect) { effects_.emplace_back(std::move(effect)); }

@@ -1,6 +1,8 @@
 // The own chain and the roles' records: transactions, idempotent blocks, small values.
 #include "ledger/store.h"
 
+#include <algorithm>
+
 #include "core/amount.h"
 #include "ledger/store_impl.h"
 
@@ -200,7 +202,7 @@ Store::Known Store::known_of(const NodeKey& key) const {
   known.blocks = count("SELECT COUNT(*) FROM foreign_blocks WHERE key = ?");
   known.paid_to_us_micro = count("SELECT COALESCE(SUM(o.amount), 0) FROM own o JOIN foreign_blocks f ON o.link = f.id WHERE o.type = 5 AND f.key = ?");
   known.received_from_us_micro = count("SELECT COALESCE(SUM(o.amount), 0) FROM own o JOIN foreign_blocks f ON f.link = o.id WHERE o.type = 4 AND f.type = 5 AND f.key = ?");
-  known.forked = count("SELECT COUNT(*) FROM (SELECT seq FROM foreign_blocks WHERE key = ? GROUP BY seq HAVING COUNT(*) > 1)") > 0;
+  known.forked = count("SELECT COUNT(*) FROM frauds WHERE key = ?") > 0;
   return known;
 }
 

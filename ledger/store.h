@@ -54,7 +54,7 @@ class Store {
   struct Fraud { std::string rule; Block first, second; };
   std::vector<Fraud> frauds() const;
   std::optional<Block> find_block(const BlockId& id) const;
-  /// What our own records prove of another key.
+  /// What our own records prove of another key; `forked`: there is a proof of fraud (frauds() tells which).
   struct Known { std::int64_t blocks = 0; Micro paid_to_us_micro = 0, received_from_us_micro = 0; bool forked = false; };
   Known known_of(const NodeKey& key) const;
 

@@ -6,20 +6,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <thread>
+#include <vector>
 
 namespace tnode {
 namespace fs = std::filesystem;
 namespace {
 
 // A file found at the start may still be written by somebody who opened it before we looked: it has to stand still for this long.
-constexpr int still_for_ms = 500;
+constexpr std::chrono::milliseconds still_for{500};
+// A program that copies a file sets its times and mode after closing it.
+constexpr std::chrono::milliseconds after_close{150};
 
 }  // namespace
 
@@ -28,8 +34,9 @@ struct WatchFolder::Impl {
   Sink sink;
   int notify = -1, stop = -1;
   std::thread thread;
-  struct Seen { std::int64_t size; timespec changed; };
-  std::map<std::string, Seen> unsettled;
+  using Clock = std::chrono::steady_clock;
+  struct Unsettled { Clock::time_point due; off_t size; };
+  std::map<std::string, Unsettled> unsettled;
 
   ~Impl() {
     if (notify >= 0) close(notify);
@@ -41,40 +48,49 @@ struct WatchFolder::Impl {
     if (lstat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode)) sink(path);
   }
 
+  static std::optional<off_t> size_of(const std::string& path) {
+    struct stat status;
+    if (lstat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+    return status.st_size;
+  }
+
+  void wait_for(const std::string& path, std::chrono::milliseconds pause) {
+    if (auto size = size_of(path)) unsettled[path] = {Clock::now() + pause, *size};
+  }
+
   void look() {
     std::error_code ec;
     for (const auto& entry : fs::directory_iterator(dir, ec)) {
       struct stat status;
-      if (lstat(entry.path().c_str(), &status) == 0 && S_ISREG(status.st_mode)) unsettled[entry.path().string()] = {status.st_size, status.st_mtim};
+      const bool old = lstat(entry.path().c_str(), &status) == 0 && status.st_mtime + 2 < std::time(nullptr);
+      wait_for(entry.path().string(), old ? std::chrono::milliseconds(0) : still_for);
     }
   }
 
-  void settle() {
-    for (auto it = unsettled.begin(); it != unsettled.end();) {
-      struct stat status;
-      if (lstat(it->first.c_str(), &status) != 0) {
-        it = unsettled.erase(it);
-        continue;
-      }
-      timespec now;
-      clock_gettime(CLOCK_REALTIME, &now);
-      const auto age_ms = (now.tv_sec - status.st_mtim.tv_sec) * 1000 + (now.tv_nsec - status.st_mtim.tv_nsec) / 1'000'000;
-      if (age_ms >= 0 && age_ms < still_for_ms) {
-        ++it;
-        continue;
-      }
-      const std::string path = it->first;
-      it = unsettled.erase(it);
+  /// Tells of what stood still long enough; gives the time until the next is due, -1 for none.
+  int settle() {
+    std::vector<std::string> settled;
+    Clock::time_point next = Clock::time_point::max();
+    for (auto& [path, each] : unsettled) {
+      const auto size = size_of(path);
+      if (size && *size != each.size) each = {Clock::now() + still_for, *size};
+      if (!size || each.due <= Clock::now()) settled.push_back(path);
+      else next = std::min(next, each.due);
+    }
+    for (const std::string& path : settled) {
+      unsettled.erase(path);
       tell(path);
     }
+    if (next == Clock::time_point::max()) return -1;
+    return static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(next - Clock::now()).count()) + 1;
   }
 
   void run() {
     look();
-    settle();
     for (;;) {
+      const int pause = settle();
       pollfd watched[] = {{notify, POLLIN, 0}, {stop, POLLIN, 0}};
-      int ready = poll(watched, 2, unsettled.empty() ? -1 : still_for_ms / 2);
+      int ready = poll(watched, 2, pause);
       if (ready < 0 && errno != EINTR) return;
       if (watched[1].revents) return;
       if (watched[0].revents) {
@@ -86,11 +102,11 @@ struct WatchFolder::Impl {
           if (event->mask & IN_Q_OVERFLOW) look();
           if (event->len == 0 || (event->mask & IN_ISDIR)) continue;
           const std::string path = dir + "/" + event->name;
-          unsettled.erase(path);  // its writer closed it: it is whole
-          tell(path);
+          // Moved in it is whole; closed by its writer it is nearly so.
+          if (event->mask & IN_CLOSE_WRITE) wait_for(path, after_close);
+          else tell(path);
         }
       }
-      settle();
     }
   }
 };

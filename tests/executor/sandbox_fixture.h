@@ -1,5 +1,6 @@
 // An executor of its own for a test, and one call that runs a unit to its end.
 #pragma once
+#include <chrono>
 #include <condition_variable>
 #include <map>
 #include <mutex>

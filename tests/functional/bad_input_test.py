@@ -203,7 +203,7 @@ def namespace(world, *mounts):
     """What to put before a command so that it runs in a mount namespace of its own; lives as long as the world."""
     if os.geteuid() != 0:
         raise Skipped("only root can make a mount namespace with a file system of the test's own")
-    script = "".join(f"{mount} && " for mount in mounts) + "echo ready && exec sleep 600"
+    script = "".join(f"{mount} && " for mount in mounts) + "echo ready && exec tail -f /dev/null"
     keeper = world.start(f"namespace-{len(world.processes)}", ["unshare", "--mount", "--propagation", "private", "sh", "-c", script])
     try:
         until(lambda: "ready" in keeper.stdout() or not keeper.running(), "the mount namespace stands", 10)

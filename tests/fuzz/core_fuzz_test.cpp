@@ -3,6 +3,7 @@
 
 #include "core/amount.h"
 #include "core/block.h"
+#include "core/certificate.h"
 #include "core/magnet.h"
 #include "core/messages.h"
 #include "core/result_manifest.h"
@@ -125,6 +126,24 @@ TEST_CASE("fuzz_signed_bodies_survive_decode_and_encode") {
     read |= reads_back(input, decode_reveal);
     read |= reads_back(input, decode_verdict);
     return read;
+  });
+}
+
+TEST_CASE("fuzz_certificates_have_one_form_and_prove_nothing_by_accident") {
+  // Bodies and signatures of a certificate are checked apart from its form: here only the form is real.
+  auto whole = test::sample_torrent("tnode-sample", test::sample_sets().front().files);
+  REQUIRE(whole);
+  Certificate certificate;
+  certificate.offer.body = "an offer";
+  certificate.result = rename_id<ResultId>(whole->v2_hash);
+  certificate.units = {{0, whole->info}, {7, whole->info}};
+  certificate.reveals = {{rename_id<NodeKey>(sha256("a")), {"a reveal", {}}}, {rename_id<NodeKey>(sha256("b")), {"another", {}}}};
+  run_campaign({{encode_certificate(certificate)}, {}, true, 10'000}, [&](const std::string& input) {
+    auto decoded = decode_certificate(input);
+    if (!decoded) return false;
+    CHECK(encode_certificate(*decoded) == input);
+    CHECK_FALSE(check_certificate(*decoded, *whole));
+    return true;
   });
 }
 

@@ -58,7 +58,9 @@ std::vector<std::pair<std::string, Message>> sample_messages() {
   all.emplace_back("reveal", RevealMessage{sign_body(key, reveal_domain, encode(Reveal{award_id, {{0, good}, {255, bad}}})), {{{0, inlined}, {255, plain}}}});
   all.emplace_back("verdict", VerdictMessage{sign_body(key, verdict_domain, encode(Verdict{award_id, {{0, UnitVerdict::accepted}, {1, UnitVerdict::dissented}, {2, UnitVerdict::disputed}, {3, UnitVerdict::dropped}}, encode_block(hold)}))});
   all.emplace_back("credit", CreditMessage{{award_id, encode_block(hold)}});
-  all.emplace_back("done", DoneMessage{{award.offer, named<ResultId>("whole"), v1, 123'456}});
+  all.emplace_back("done", DoneMessage{{award.offer, named<ResultId>("whole"), v1, 123'456, named<Hash>("proof"), v1}});
+  all.emplace_back("ask-certificate", AskCertificateMessage{{named<ResultId>("whole")}});
+  all.emplace_back("certificate", CertificateAtMessage{{named<ResultId>("whole"), named<Hash>("proof"), v1}});
   all.emplace_back("mirrored", MirroredMessage{{named<ResultId>("whole")}});
   all.emplace_back("cancel", CancelMessage{{award.offer}});
   all.emplace_back("refuse", RefuseMessage{{named<Hash>("award"), "over_line", "we let a requester be at most 1000 credits below zero"}});

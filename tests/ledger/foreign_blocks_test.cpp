@@ -41,6 +41,8 @@ TEST_CASE("a_forked_chain_of_another_key_is_noticed_and_both_halves_kept") {
   REQUIRE(a->frauds().size() == 1);
   CHECK(a->frauds()[0].first == one);
   CHECK(a->frauds()[0].second == other);
+  CHECK(a->known_of(bob.key()).forked);
+  CHECK_FALSE(a->known_of(key_of(9).key()).forked);
   SECTION("new promises of that key are refused, what it owes is taken") {
     committed(*a, [&] {
       CHECK(a->keep_foreign(as_signed(bobs(BlockType::hold, 9, 1))).error().code == Code::refused);

@@ -1,5 +1,6 @@
 // Two or more swarms on loopback, and a way to wait for what they report.
 #pragma once
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <mutex>

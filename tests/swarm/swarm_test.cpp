@@ -1,4 +1,6 @@
 #include "core/result_manifest.h"
+
+#include <functional>
 #include "tests/swarm/net.h"
 
 using namespace tnode;

@@ -1,0 +1,281 @@
+"""Stock BitTorrent clients as peers: they download tasks and results from farmers alone, and farmers take tasks from them alone."""
+import os
+import shutil
+import subprocess
+import sys
+
+import nodes
+from nodes import Skipped, World, contents, until
+
+try:
+    import libtorrent
+except ImportError:
+    libtorrent = None
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+NETWORK = "10.77.0.1"  # Transmission does not dial 127.x, so its network is a namespace with this address in it
+
+WORK = """import random, sys
+index = int(sys.argv[1])
+with open(f"out/part-{index}.bin", "wb") as file:
+    file.write(random.Random(index).randbytes(700_000))
+with open(f"out/note-{index}.txt", "w") as file:
+    file.write(open("in/deep/er/note.txt").read() + str(index))
+"""
+TASK = """tnode: 1
+name: shared
+command: [python3, in/work.py, "{index}"]
+inputs: [./work.py, ./deep, ./big.bin]
+array: {range: 0-3, batch: 2}
+resources: {disk: 16MiB}
+timeouts: {queue: 20s, run: 30s, total: 120s}
+"""
+
+
+def make_task(world, name="task"):
+    import random
+    # Several pieces, several folders, and a file that begins in the middle of nothing.
+    return world.task(name, TASK, {"work.py": WORK, "big.bin": random.Random(1).randbytes(3_000_000), "deep/er/note.txt": "a note, ", "deep/one": "1"})
+
+
+def inputs_of(task):
+    folder = os.path.dirname(task)
+    return {"in/" + path: content for path, content in contents(folder).items() if path in ("work.py", "big.bin") or path.startswith("deep/")}
+
+
+def by_hand(world, task):
+    """What the command writes when a person runs it."""
+    folder = world.path("by-hand")
+    os.makedirs(os.path.join(folder, "out"))
+    shutil.copytree(os.path.dirname(task), os.path.join(folder, "in"))
+    for index in range(4):
+        subprocess.run([sys.executable, "in/work.py", str(index)], cwd=folder, check=True)
+    return {"out/" + path: content for path, content in contents(os.path.join(folder, "out")).items()}
+
+
+class Swarm:
+    """Two farmers that go on after the requester whose task they did has left."""
+
+    def __init__(self, world, listen="127.0.0.1:0", prefix=()):
+        self.world = world
+        one = world.farmer("farmer-1", listen=listen, prefix=prefix)
+        two = world.farmer("farmer-2", listen=listen, prefix=prefix, peers=[one.listen])
+        self.farmers = [one, two]
+        self.task = make_task(world)
+        status, self.answer, requester = world.seed("requester", self.task, peers=[one.listen, two.listen], listen=listen, prefix=prefix)
+        assert status == 0 and not requester.running(), requester.stderr()
+        self.result_files = by_hand(world, self.task)
+        assert {"out/" + path: content for path, content in contents(self.answer["out"]).items()} == self.result_files, "the result is what the command gives by hand"
+        # What was seeded from is not there any more; only the farmers have it.
+        shutil.move(world.path("requester"), world.path("requester-gone"))
+
+    def torrent(self, what, kind=""):
+        """The .torrent of the task or the result, as the requester wrote it beside them."""
+        return os.path.join(os.path.dirname(self.task), f"shared{kind}.torrent") if what == "task" else self.answer["out"] + f"{kind}.torrent"
+
+    def check(self, what, folder):
+        """All of the payload is in the folder, byte by byte."""
+        found = contents(folder)
+        names = {path.split("/", 1)[0] for path in found}
+        assert len(names) == 1, f"one folder of the torrent's name, not {names}"
+        found = {path.split("/", 1)[1]: content for path, content in found.items()}
+        assert found.pop("manifest", None), f"no manifest among {sorted(found)}"
+        wanted = inputs_of(self.task) if what == "task" else self.result_files
+        assert found == wanted, f"{what}: {sorted(found)} instead of {sorted(wanted)}, or other bytes"
+
+
+# --- libtorrent, which qBittorrent, Deluge and others are made of ---
+
+class Client:
+    """A session with a stock client's settings, on loopback. Without `utp` it dials by TCP at once: nodes on loopback have no uTP, and a
+    client that tries it first goes on to TCP after five seconds."""
+
+    def __init__(self, dht="", utp=False):
+        if libtorrent is None:
+            raise Skipped("python3-libtorrent is not installed (sudo apt install python3-libtorrent)")
+        settings = {"listen_interfaces": "127.0.0.1:0", "enable_upnp": False, "enable_natpmp": False, "enable_lsd": False, "enable_dht": bool(dht), "enable_outgoing_utp": utp,
+                    "alert_mask": libtorrent.alert.category_t.error_notification | libtorrent.alert.category_t.status_notification}
+        if dht:
+            settings.update({"dht_bootstrap_nodes": dht, "dht_restrict_routing_ips": False, "dht_restrict_search_ips": False})
+        self.session = libtorrent.session(settings)
+        until(lambda: self.session.listen_port() != 0, "the client listens", 10)
+        self.address = f"127.0.0.1:{self.session.listen_port()}"
+
+    def add(self, what, folder, peers=()):
+        """`what`: a magnet link or the path of a .torrent."""
+        if what.startswith("magnet:"):
+            params = libtorrent.parse_magnet_uri(what)
+        else:
+            params = libtorrent.add_torrent_params()
+            params.ti = libtorrent.torrent_info(what)
+        os.makedirs(folder, exist_ok=True)
+        params.save_path = folder
+        handle = self.session.add_torrent(params)
+        for peer in peers:
+            ip, port = peer.rsplit(":", 1)
+            handle.connect_peer((ip, int(port)))
+        return handle
+
+    def download(self, what, folder, peers):
+        handle = self.add(what, folder, peers)
+        until(lambda: handle.status().is_seeding, f"the client has all of {what}", 40)
+        self.session.remove_torrent(handle)
+
+
+def libtorrent_client_downloads_task_and_result(program):
+    with World(program) as world:
+        # One for each way to name a torrent: a session knows a torrent once.
+        clients = {"torrent": Client(), "magnet": Client(), "twin": Client()}
+        swarm = Swarm(world)
+        # As it comes from its makers, uTP and all, while the others go on.
+        patient, patient_folder = Client(utp=True), world.path("download-patiently")
+        patient_handle = patient.add(swarm.torrent("result"), patient_folder, [swarm.farmers[0].listen])
+        for farmer in swarm.farmers:
+            downloads = []
+            for what in ("task", "result"):
+                for kind, source in (("torrent", swarm.torrent(what)), ("magnet", swarm.answer[what + "_magnet"]), ("twin", swarm.torrent(what, ".v1"))):
+                    folder = world.path(f"download-{farmer.name}-{what}-{kind}")
+                    downloads.append((what, kind, folder, clients[kind].add(source, folder, [farmer.listen])))
+            for what, kind, folder, handle in downloads:
+                until(lambda: handle.status().is_seeding, f"the client has the {what} by {kind} from {farmer.name} alone", 40)
+                clients[kind].session.remove_torrent(handle)
+                swarm.check(what, folder)
+        until(lambda: patient_handle.status().is_seeding, "the client that tries uTP first has the result", 40)
+        swarm.check("result", patient_folder)
+
+
+def program_downloads_from_a_libtorrent_client_alone(program):
+    with World(program) as world:
+        client = Client()
+        swarm = Swarm(world)
+        for what in ("task", "result"):
+            client.download(swarm.torrent(what), world.path("mirror", what), [swarm.farmers[0].listen])
+        for farmer in swarm.farmers:
+            farmer.stop()
+        for what in ("task", "result"):
+            seeding = client.add(swarm.torrent(what), world.path("mirror", what))
+            until(lambda: seeding.status().is_seeding, "the client seeds what it has", 20)
+            magnet = swarm.answer[what + "_magnet"].split("&x.pe=")[0] + "&x.pe=" + client.address
+            done = world.run(["--listen", "127.0.0.1:0", "get", magnet, "--out", world.path("got", what), "--timeout", "20s"], home="reader")
+            assert done.returncode == 0, done.stderr
+            swarm.check(what, world.path("got", what))
+            done = world.run(["--listen", "127.0.0.1:0", "--peer", client.address, "get", swarm.torrent(what), "--out", world.path("got-by-file", what), "--timeout", "20s"], home="reader")
+            assert done.returncode == 0, done.stderr
+            swarm.check(what, world.path("got-by-file", what))
+
+
+def task_of_a_stock_client_alone_reaches_farmers(program):
+    with World(program) as world:
+        task = make_task(world)
+        packed = world.json_of(["seed", task, "--torrent-only"], home="packer")
+        task_id, torrent = packed["task_id"], world.path("shared.torrent")
+        watches = [world.path("watch-torrent"), world.path("watch-magnet"), world.path("watch-nothing")]
+        for watch in watches:
+            os.mkdir(watch)
+        # Who takes nothing but what was dropped in its folder shows that the folder is what let the task in.
+        farmers = [world.farmer("by-torrent", ["--watch", watches[0], "--accept", "watched"])]
+        for name, watch in (("by-magnet", watches[1]), ("by-nothing", watches[2])):
+            farmers.append(world.farmer(name, ["--watch", watch, "--accept", "watched"], bootstrap=[farmers[0].listen]))
+        client = Client(dht=farmers[0].listen)
+        shutil.move(world.path("packer", "tasks", task_id), world.path("payload"))
+        shutil.rmtree(world.path("packer"))
+        seeding = client.add(torrent, world.path("payload"))
+        until(lambda: seeding.status().is_seeding, "the client seeds the task", 20)
+
+        shutil.copy(torrent, watches[0])
+        with open(os.path.join(watches[1], "shared.magnet"), "w") as file:
+            file.write(packed["task_magnet"].split("&x.pe=")[0] + "&x.pe=" + client.address + "\n")
+        # A .torrent names no peer: the farmer finds the client by DHT, where both are.
+        for farmer, moved in ((farmers[1], watches[1] + "/done/shared.magnet"), (farmers[0], watches[0] + "/done/shared.torrent")):
+            until(lambda: os.path.exists(moved), f"{farmer.name} has the task: {moved}", 40)
+            found = contents(world.path(farmer.name, "tasks", task_id))
+            assert {path.split("/", 1)[1]: content for path, content in found.items() if "/in/" in path} == inputs_of(task), sorted(found)
+        assert not os.listdir(world.path("by-nothing", "tasks"))
+
+        status, answer, requester = world.seed("requester", task, peers=[farmer.listen for farmer in farmers])
+        assert status == 0, requester.stderr()
+        assert answer["task_id"] == task_id, "packed again it is the same task"
+        assert {paid["key"] for paid in answer["farmers"]} == {farmers[0].key, farmers[1].key}, answer["farmers"]
+        assert {"out/" + path: content for path, content in contents(answer["out"]).items()} == by_hand(world, task)
+        assert farmers[2].events("declined")[0]["reason"] == "not_watched"
+
+
+# --- clients too old for hybrid torrents ---
+
+def need(client):
+    found = shutil.which(client)
+    if not found:
+        raise Skipped(f"{client} is not installed (sudo apt install {'aria2' if client == 'aria2c' else client})")
+    return found
+
+
+def start_tracker(world, address, farmers, prefix=()):
+    tracker = world.start("tracker", list(prefix) + [sys.executable, os.path.join(HERE, "tracker.py"), address] + [farmer.listen for farmer in farmers])
+    return until(lambda: tracker.stdout().strip(), "the tracker listens", 10)
+
+
+def aria2c_downloads_task_and_result_by_the_twin(program):
+    with World(program) as world:
+        aria2c = need("aria2c")
+        swarm = Swarm(world)
+        announce = start_tracker(world, "127.0.0.1", swarm.farmers)
+        clients = []
+        for what in ("task", "result"):
+            clients.append(world.start("aria2c-" + what, [aria2c, "--no-conf", "--dir", world.path("download-" + what), "--bt-tracker", announce, "--seed-time=0", "--enable-dht=false",
+                                                          "--enable-dht6=false", "--bt-enable-lpd=false", "--disable-ipv6=true", "--summary-interval=0", "--file-allocation=none",
+                                                          swarm.torrent(what, ".v1")], env=dict(os.environ, HOME=world.dir)))
+        for what, client in zip(("task", "result"), clients):
+            assert client.wait(60) == 0, client.stdout()
+            swarm.check(what, world.path("download-" + what))
+
+
+def network_namespace(world):
+    """What to put before a command so that it runs where NETWORK is the only address besides loopback."""
+    if os.geteuid() != 0:
+        raise Skipped("only root can make the network namespace that Transmission needs: it does not dial 127.x")
+    if not shutil.which("ip"):
+        raise Skipped("the program ip is not installed (sudo apt install iproute2)")
+    keeper = world.start("namespace", ["unshare", "--net", "sh", "-c", f"ip link set lo up && ip addr add {NETWORK}/32 dev lo && echo ready && exec tail -f /dev/null"])
+    until(lambda: "ready" in keeper.stdout() or not keeper.running(), "the network namespace stands", 10)
+    if not keeper.running():
+        raise Skipped(f"no network namespace can be made here: {keeper.stderr().strip()}")
+    return ["nsenter", "-t", str(keeper.pid), "-n", "--"]
+
+
+def with_tracker(torrent, announce, path):
+    """transmission-cli knows only the trackers in a .torrent; what stands outside of `info` is not part of its hash."""
+    with open(torrent, "rb") as file:
+        content = file.read()
+    assert content.startswith(b"d4:info"), content[:20]
+    with open(path, "wb") as file:
+        file.write(b"d8:announce%d:%s" % (len(announce), announce.encode()) + content[1:])
+    return path
+
+
+def transmission_downloads_task_and_result_by_the_twin(program):
+    with World(program) as world:
+        transmission = need("transmission-cli")
+        prefix = network_namespace(world)
+        swarm = Swarm(world, NETWORK + ":0", prefix)
+        announce = start_tracker(world, NETWORK, swarm.farmers, prefix)
+        clients = []
+        for port, what in ((51413, "task"), (51414, "result")):
+            folder, config, done = world.path("download-" + what), world.path("config-" + what), world.path("finished-" + what)
+            os.mkdir(folder)
+            with open(done + ".sh", "w") as file:
+                file.write(f"#!/bin/sh\ntouch {done}\n")
+            os.chmod(done + ".sh", 0o755)
+            torrent = with_tracker(swarm.torrent(what, ".v1"), announce, world.path(what + "-with-tracker.torrent"))
+            clients.append(world.start("transmission-" + what, prefix + [transmission, "--config-dir", config, "--download-dir", folder, "--finish", done + ".sh", "--no-portmap",
+                                                                         "--port", str(port), torrent], env=dict(os.environ, HOME=world.dir)))
+        # It makes up its mind about peers every ten seconds.
+        for what, client in zip(("task", "result"), clients):
+            until(lambda: os.path.exists(world.path("finished-" + what)) or not client.running(), "transmission-cli has it all", 90)
+            client.process.kill()  # it would seed on, and take its time to say good-bye to the tracker
+            client.process.wait()
+            swarm.check(what, world.path("download-" + what))
+
+
+if __name__ == "__main__":
+    nodes.main([libtorrent_client_downloads_task_and_result, program_downloads_from_a_libtorrent_client_alone, task_of_a_stock_client_alone_reaches_farmers,
+                aria2c_downloads_task_and_result_by_the_twin, transmission_downloads_task_and_result_by_the_twin])
