@@ -77,6 +77,7 @@ void Requester::on(const PeerCame& event) {
   // Whatever was on its way when the channel broke is said again; the farmer treats a repeat as one.
   for (auto& [id, record] : awards_) {
     if (record.award.farmer != event.key || record.lost || record.message.body.empty()) continue;
+    if (record.state == AwardState::sent) record.lease_until_ms = now_ + accept_wait_ms;
     if (record.state == AwardState::sent || record.state == AwardState::accepted) emit(Send{event.key, AwardMessage{record.message}});
     for (UnitNumber u : record.asked)
       if (!record.votes.count(u)) touched_.insert(u);

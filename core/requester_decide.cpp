@@ -65,21 +65,21 @@ void Requester::end_leases() {
     if (has_all_votes(record)) continue;
     const Peer& peer = peers_[record.award.farmer];
     if (now_ >= record.lease_until_ms && awaited(record))
-      lose_award(record, record.state == AwardState::sent ? "no answer to the award" : "the lease ended", peer.up ? std::min(record.award.lease_ms, queue_ms_ / 2) : 0);
+      lose_award(record, record.state == AwardState::sent ? "no answer to the award" : "the lease ended", peer.up ? record.award.lease_ms : 0);
     else if (!peer.up && now_ >= peer.left_ms + absence_grace_ms)
       lose_award(record, "gone", 0);
   }
 }
 
-/// A farmer that was here and did not deliver costs one lease; each further one waits four times as long (`strike_ms` the first time).
-/// One that was gone (0) may come back at once.
+/// A farmer that was here and did not deliver costs one lease; each further one waits four times as long (`strike_ms` the first time), but is
+/// asked twice more before timeouts.queue can end the task. One that was gone (0) may come back at once.
 void Requester::lose_award(AwardRecord& record, const std::string& why, TimeMs strike_ms) {
   record.lost = true;
   Peer& peer = peers_[record.award.farmer];
   TimeMs pause = std::max(strike_ms, lost_pause_ms);
   if (strike_ms > 0 && now_ >= peer.paused_until_ms) {  // several leases lost to one silence are one strike
     for (int i = 0; i < peer.strikes && pause < max_pause_ms; ++i) pause *= 4;
-    ++peer.strikes;
+    if (++peer.strikes <= 2) pause = std::min(pause, queue_ms_ / 2);
   }
   peer.paused_until_ms = std::max(peer.paused_until_ms, now_ + std::min(pause, max_pause_ms));
   if (!record.votes.empty()) {

@@ -1,5 +1,7 @@
 // A small world without faults, and the words in which stories about it are told.
 #pragma once
+#include <cstdlib>
+
 #include "tests/catch.h"
 #include "tests/sim/sim_node.h"
 #include "tests/sim/world.h"
@@ -11,7 +13,7 @@ using Crash = SimNode::Crash;
 
 /// Everybody knows everybody; the ledgers are real stores.
 struct Village : World {
-  explicit Village(std::uint64_t seed = 1) : World(WorldOptions{seed, {}, false, true}) {}
+  explicit Village(std::uint64_t seed = 1) : World(WorldOptions{seed, {}, std::getenv("TNODE_SIM_TRACE") != nullptr, true}) {}
   SimNode& requester(Micro line_micro = 1000 * credit_micro) {
     NodeTerms terms;
     terms.farms = false;
