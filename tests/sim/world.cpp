@@ -1,13 +1,22 @@
 #include "tests/sim/world.h"
 
+#include <unistd.h>
+
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <limits>
 
 #include "tests/sim/sim_node.h"
 
 namespace tnode::sim {
 
 World::World(WorldOptions options) : options_(options), random_(options.seed), laws_(*this) {}
-World::~World() = default;
+World::~World() {
+  nodes_.clear();
+  std::error_code ignored;
+  if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
+}
 
 SimNode& World::add(const NodeTerms& terms) {
   nodes_.push_back(std::make_unique<SimNode>(*this, terms, static_cast<int>(nodes_.size())));
@@ -21,9 +30,14 @@ SimNode* World::node(const NodeKey& key) const {
   return nullptr;
 }
 
-std::string World::temp_dir() {
-  if (!temp_) temp_ = std::make_unique<TempDir>();
-  return temp_->path;
+std::string World::folder() {
+  if (!folder_.empty()) return folder_;
+  // In memory where there is such a place: what is tested is what the store does, not how long a disk takes.
+  const std::string memory = "/dev/shm";
+  const auto parent = access(memory.c_str(), W_OK) == 0 ? std::filesystem::path(memory) : std::filesystem::temp_directory_path();
+  std::string pattern = (parent / "tnode-sim-XXXXXX").string();
+  demand(mkdtemp(pattern.data()) != nullptr, "a folder for the stores can be made");
+  return folder_ = pattern;
 }
 
 void World::trace(const SimNode& node, const std::string& what) const {
@@ -87,12 +101,13 @@ void World::open(Link& l) {
   if (l.up || l.parted || !l.side[0]->running() || !l.side[1]->running()) return;
   if (now_ < l.settled_ms) return at(l.settled_ms, [this, &l] { open(l); });
   l.up = true;
-  const std::uint64_t epoch = ++l.epoch;
+  const std::uint64_t session = ++l.session;
   for (int i : {0, 1}) {
     l.told[i] = false;
+    l.alive_ms[i] = std::numeric_limits<TimeMs>::max();
     l.told_ms[i] = l.arrival_ms[i] = now_ + random_.between(1, options_.faults.max_delay_ms);
-    at(l.told_ms[i], [this, &l, i, epoch] {
-      if (l.epoch != epoch || !l.up) return;
+    at(l.told_ms[i], [&l, i, session] {
+      if (l.session != session || !l.up) return;
       l.told[i] = true;
       l.side[i]->peer_came(l.side[1 - i]->key());
     });
@@ -102,13 +117,14 @@ void World::open(Link& l) {
 void World::close(Link& l) {
   if (!l.up) return;
   l.up = false;
-  ++l.epoch;
   l.settled_ms = now_;
   for (int i : {0, 1}) {
+    l.alive_ms[i] = now_ - 1;
     if (!l.told[i]) continue;
+    l.alive_ms[i] = now_ + random_.between(0, options_.faults.max_delay_ms);
     l.told[i] = false;
     const std::uint64_t life = l.side[i]->life();
-    const TimeMs notices = now_ + random_.between(0, options_.faults.lost_message ? 5'000 : 50);
+    const TimeMs notices = l.alive_ms[i] + random_.between(0, options_.faults.lost_message ? 5'000 : 50);
     l.settled_ms = std::max(l.settled_ms, notices + 1);
     at(notices, [&l, i, life] {
       if (l.side[i]->life() == life) l.side[i]->peer_left(l.side[1 - i]->key());
@@ -142,8 +158,8 @@ void World::send(SimNode& from, const NodeKey& to, const Bytes& frame) {
   l.arrival_ms[i] = arrival;
   const int times = random_.chance(faults.repeated_message) ? 2 : 1;
   for (int n = 0; n < times; ++n)
-    at(arrival, [&l, i, epoch = l.epoch, frame] {
-      if (l.epoch == epoch && l.up && l.side[i]->running()) l.side[i]->frame_came(l.side[1 - i]->key(), frame);
+    at(arrival, [this, &l, i, session = l.session, life = receiver->life(), frame] {
+      if (l.session == session && now_ <= l.alive_ms[i] && l.side[i]->life() == life) l.side[i]->frame_came(l.side[1 - i]->key(), frame);
     });
 }
 

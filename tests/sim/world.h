@@ -11,7 +11,6 @@
 #include "core/messages.h"
 #include "tests/sim/laws.h"
 #include "tests/sim/random.h"
-#include "tests/temp_dir.h"
 
 namespace tnode::sim {
 
@@ -61,11 +60,13 @@ class World {
   TimeMs now() const { return now_; }
   Random& random() { return random_; }
   const Faults& faults() const { return options_.faults; }
+  void now_fails(const Faults& faults) { options_.faults = faults; }
   const WorldOptions& options() const { return options_; }
   Laws& laws() { return laws_; }
   const std::vector<std::unique_ptr<SimNode>>& nodes() const { return nodes_; }
   SimNode* node(const NodeKey& key) const;
-  std::string temp_dir();
+  /// For files of the real stores; gone with the world.
+  std::string folder();
   std::uint64_t steps() const { return steps_; }
 
   /// One line of the story, when it is told.
@@ -83,7 +84,8 @@ class World {
   struct Link {
     SimNode* side[2] = {};
     bool parted = false, up = false;
-    std::uint64_t epoch = 0;
+    std::uint64_t session = 0;     // counts the channels that there were
+    TimeMs alive_ms[2] = {};       // messages towards that side arrive until then: what was on its way outlives the break, and its sender
     bool told[2] = {};             // that side knows of the channel
     TimeMs told_ms[2] = {};        // when it will or did learn of it
     TimeMs arrival_ms[2] = {};     // of the last message towards that side: a channel keeps order
@@ -106,7 +108,7 @@ class World {
   TimeMs now_ = 1'700'000'000'000;
   std::uint64_t next_number_ = 0, steps_ = 0;
   std::priority_queue<Happening, std::vector<Happening>, std::greater<>> queue_;
-  std::unique_ptr<TempDir> temp_;
+  std::string folder_;
   std::map<std::pair<NodeKey, NodeKey>, Link> links_;
   std::vector<std::unique_ptr<SimNode>> nodes_;
 };
