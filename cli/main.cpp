@@ -8,6 +8,7 @@
 
 #include "cli/commands.h"
 #include "cli/home.h"
+#include "cli/quantities.h"
 
 namespace {
 
@@ -44,7 +45,8 @@ int run(int argc, char** argv) {
   app.add_option("--bootstrap", global.bootstrap, "A DHT node to start from")->type_name("HOST:PORT")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--peer", global.peers, "A node to dial at once")->type_name("HOST:PORT")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   const std::map<std::string, OutputFormat> formats{{"table", OutputFormat::table}, {"json", OutputFormat::json}, {"jsonl", OutputFormat::jsonl}, {"id", OutputFormat::id}};
-  app.add_option("-o,--output", global.output, "table, json, jsonl or id")->transform(CLI::CheckedTransformer(formats))->type_name("FORMAT")->take_last();
+  app.add_option_function<std::string>("-o,--output", [&](const std::string& word) { global.output = formats.at(word); }, "table, json, jsonl or id")
+      ->check(CLI::IsMember(formats).description(""))->option_text("FORMAT")->take_last();
   app.add_flag("-v,--verbose", global.verbose, "Say more");
 
   int status = exit_done;
@@ -127,6 +129,13 @@ int run(int argc, char** argv) {
     auto after = arguments.insert(at + 1, config->command.begin(), config->command.end());
     (void)after;
     arguments.insert(arguments.begin(), config->global.begin(), config->global.end());
+  }
+  if (command.empty() && !arguments.empty() && !arguments.front().starts_with("-")) {
+    std::vector<std::string> known;
+    for (const auto* each : app.get_subcommands(nullptr)) known.push_back(each->get_name());
+    const std::string near = nearest_word(arguments.front(), known);
+    std::fprintf(stderr, "tnode: there is no command '%s'%s; `tnode --help` lists them\n", arguments.front().c_str(), near.empty() ? "" : (", did you mean '" + near + "'?").c_str());
+    return exit_usage;
   }
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the end
   try {

@@ -139,14 +139,13 @@ int SeedCommand::dry_run(const TaskFile& task) {
   const auto low = checked_multiply(task.terms.max_price_micro, static_cast<Micro>(units) * task.terms.agree);
   const auto high = checked_multiply(task.terms.max_price_micro, static_cast<Micro>(units) * task.terms.max_replicas);
   auto credits = [](const std::optional<Micro>& amount) { return amount ? format_credits(*amount) : std::string("more than can be counted"); };
+  std::string first_run;
+  const auto runs = expand_unit(task.spec, 0);
+  for (const auto& part : runs.front().argv) first_run += " " + part;
   std::string text = "task      " + task.terms.name + ": " + std::to_string(index_count(task.spec)) + " indices in " + std::to_string(units) + " units\n" +
                      "quorum    " + std::to_string(task.terms.agree) + " must agree, at most " + std::to_string(task.terms.max_replicas) + " try\n" +
                      "cost      at most " + credits(low) + " credits when all agree at once, " + credits(high) + " at worst\n" +
-                     "first run " + [&] {
-                       std::string line;
-                       for (const auto& part : expand_unit(task.spec, 0).front().argv) line += part + " ";
-                       return line;
-                     }() + "\n";
+                     "first run" + first_run + "\n";
   Json json{{"name", task.terms.name}, {"indices", index_count(task.spec)}, {"units", units}, {"agree", task.terms.agree}, {"max", task.terms.max_replicas}};
   if (low) json["cost_likely_micro"] = *low;
   if (high) json["cost_high_micro"] = *high;

@@ -198,6 +198,9 @@ class Requester {
   std::vector<RequesterEffect> effects_;
 };
 
+/// Units as a note shows them: "3", or "0…7 (8)".
+std::string units_text(const std::vector<UnitNumber>& units);
+
 // Named waits.
 inline constexpr TimeMs bid_window_ms = 40;            ///< after enough bids are in, how long others may still join the first draw
 inline constexpr TimeMs accept_wait_ms = 10'000;       ///< an award that is not accepted by then is lost

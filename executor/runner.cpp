@@ -164,8 +164,8 @@ void Runner::run() {
       owners[i]->tick(now);
     }
     if (watched[1].revents) reap(signals);
-    report_done();
     if (watched[0].revents && !on_daemon()) return;
+    report_done();  // last: a request may end where it starts
   }
 }
 

@@ -193,8 +193,10 @@ bool Sandbox::on_end(std::string_view payload) {
   if (ended.stdout_tail > INIT_TAIL_BYTES || ended.stderr_tail > INIT_TAIL_BYTES || payload.size() != ended.stdout_tail + ended.stderr_tail) return false;
   turn_ = Turn::outputs;
   deadline_ = monotonic_ms() + outputs_wait_ms;
-  report_.usage.wall_ms += static_cast<std::int64_t>(ended.wall_ms);
-  report_.usage.cpu_ms += static_cast<std::int64_t>(ended.cpu_ms);
+  wall_us_ += static_cast<std::int64_t>(ended.wall_us);
+  cpu_us_ += static_cast<std::int64_t>(ended.cpu_us);
+  report_.usage.wall_ms = wall_us_ / 1000;
+  report_.usage.cpu_ms = cpu_us_ / 1000;
   const std::int64_t peak = cgroup_ ? cgroup_->peak_bytes() : static_cast<std::int64_t>(ended.peak_bytes);
   report_.usage.peak_memory_bytes = std::max(report_.usage.peak_memory_bytes, peak);
   report_.stdout_tail = Bytes(payload.substr(0, ended.stdout_tail));
@@ -218,7 +220,7 @@ bool Sandbox::on_end(std::string_view payload) {
   if (failed && ended.disk_full) return end_as(OutcomeKind::disk_limit, "/tmp or out/ was full; each holds " + mebibytes(limits.disk_bytes) + " less what is in the other");
   if (ended.ending == INIT_TIMEOUT) return end_as(OutcomeKind::timeout, "it ran longer than " + std::to_string(limits.wall_ms) + " ms");
   if (ended.ending == INIT_CPU)
-    return end_as(OutcomeKind::cpu_limit, "its processes used " + std::to_string(ended.cpu_ms) + " ms of CPU time; the limit is " + std::to_string(limits.wall_ms * limits.cpus));
+    return end_as(OutcomeKind::cpu_limit, "its processes used " + std::to_string(ended.cpu_us / 1000) + " ms of CPU time; the limit is " + std::to_string(limits.wall_ms * limits.cpus));
   if (ended.ending != INIT_EXITED) return false;  // stopped, though no limit was met
   if (failed) end(OutcomeKind::exited, static_cast<int>(ended.exit_code & 255), {});
   return true;

@@ -15,7 +15,9 @@
 
 #include "init.h"
 
-#define TICK_MS 50 /* how often limits are looked at that no call waits for */
+/* How often limits are looked at that no call waits for: soon at first, for a command that forks without end may fail of it at once. */
+#define TICK_MS 50
+#define FIRST_TICK_MS 3
 #define DISK_FULL_BELOW (64 * 1024)
 
 struct stream {
@@ -93,7 +95,7 @@ static void take(struct stream *s, uint64_t limit) {
 }
 
 static void note_usage(const struct rusage *u, struct init_end *end) {
-  end->cpu_ms += (uint64_t)(u->ru_utime.tv_sec + u->ru_stime.tv_sec) * 1000 + (uint64_t)(u->ru_utime.tv_usec + u->ru_stime.tv_usec) / 1000;
+  end->cpu_us += (uint64_t)(u->ru_utime.tv_sec + u->ru_stime.tv_sec) * 1000000 + (uint64_t)(u->ru_utime.tv_usec + u->ru_stime.tv_usec);
   if ((uint64_t)u->ru_maxrss * 1024 > end->peak_bytes) end->peak_bytes = (uint64_t)u->ru_maxrss * 1024;
 }
 
@@ -133,11 +135,11 @@ static void watch(const struct init_run *run, uint64_t passed_ms, int last, stru
   }
   cpu_set_t processors;
   const uint64_t parallel = sched_getaffinity(0, sizeof processors, &processors) == 0 ? (uint64_t)CPU_COUNT(&processors) : 1;
-  const int cpu_possible = end->cpu_ms + passed_ms * parallel >= run->cpu_ms && !last;
+  const int cpu_possible = end->cpu_us / 1000 + passed_ms * parallel >= run->cpu_ms && !last;
   if (!cpu_possible && !run->watch_memory_bytes) return;
   struct use use;
   look_at_processes(&use, run->watch_memory_bytes != 0);
-  if (!last && end->cpu_ms + use.cpu_ms >= run->cpu_ms) end->ending = INIT_CPU;
+  if (!last && end->cpu_us / 1000 + use.cpu_ms >= run->cpu_ms) end->ending = INIT_CPU;
   if (!run->watch_memory_bytes) return;
   if (use.memory_bytes > run->watch_memory_bytes) use.memory_bytes = shared_memory_exact();
   if (use.memory_bytes > end->peak_bytes) end->peak_bytes = use.memory_bytes;
@@ -147,7 +149,7 @@ static void watch(const struct init_run *run, uint64_t passed_ms, int last, stru
 
 /* Until the command has ended (1) or end->ending says why it has to (0). */
 static int wait_for_end(const struct init_run *run, pid_t command, int signals, uint64_t started, int *status, struct init_end *end) {
-  uint64_t next_look = TICK_MS;
+  uint64_t pause = run->watch_memory_bytes ? FIRST_TICK_MS : TICK_MS, next_look = pause;
   while (end->ending == INIT_EXITED) {
     uint64_t passed = now_ms() - started;
     if (passed >= run->wall_ms) {
@@ -156,7 +158,8 @@ static int wait_for_end(const struct init_run *run, pid_t command, int signals, 
     }
     if (passed >= next_look) {
       watch(run, passed, 0, end);
-      next_look = now_ms() - started + TICK_MS;
+      pause = pause * 2 < TICK_MS ? pause * 2 : TICK_MS;
+      next_look = now_ms() - started + pause;
       continue;
     }
     const uint64_t until = next_look < run->wall_ms ? next_look : run->wall_ms;
@@ -185,7 +188,7 @@ struct tails run_index(const struct init_run *run, char **argv, char **env, int 
   int out, err, status = 0;
   open_stream(&out_stream, &out);
   open_stream(&err_stream, &err);
-  const uint64_t started = now_ms();
+  const uint64_t started_us = now_us(), started = started_us / 1000;
   pid_t command = fork();
   must(command >= 0);
   if (command == 0) start_command(run, argv, env, out, err);
@@ -202,12 +205,12 @@ struct tails run_index(const struct init_run *run, char **argv, char **env, int 
   if (ended && (out_stream.total > run->stdio_bytes || err_stream.total > run->stdio_bytes)) end->ending = INIT_OUTPUT;
   if (ended && WIFSIGNALED(status)) {
     const int signal_number = WTERMSIG(status);
-    if (signal_number == SIGXCPU || (signal_number == SIGKILL && end->cpu_ms >= run->cpu_ms)) end->ending = INIT_CPU;
+    if (signal_number == SIGXCPU || (signal_number == SIGKILL && end->cpu_us / 1000 >= run->cpu_ms)) end->ending = INIT_CPU;
     end->exit_code = 128u + (uint32_t)signal_number;
   } else if (ended) {
     end->exit_code = (uint32_t)WEXITSTATUS(status);
   }
-  end->wall_ms = now_ms() - started;
+  end->wall_us = now_us() - started_us;
   end->stdout_bytes = out_stream.total;
   end->stderr_bytes = err_stream.total;
   end->stdout_tail = out_stream.tail_size;

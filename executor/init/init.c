@@ -22,11 +22,13 @@ void must(int good) {
   if (!good) _exit(70);
 }
 
-uint64_t now_ms(void) {
+uint64_t now_us(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
-  return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+  return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
+
+uint64_t now_ms(void) { return now_us() / 1000; }
 
 void write_all(const void *data, size_t size) {
   const char *at = data;

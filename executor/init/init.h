@@ -18,6 +18,7 @@ void write_all(const void *data, size_t size);
 void send_header(uint32_t type, size_t length);
 /* Reads one INIT_STOP. */
 void read_stop(void);
+uint64_t now_us(void);
 uint64_t now_ms(void);
 
 /* index.c: one index, from its start until nothing of it lives. argv and env are NULL-ended. */

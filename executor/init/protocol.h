@@ -29,7 +29,7 @@ enum init_ending { INIT_EXITED = 0, INIT_TIMEOUT = 1, INIT_CPU = 2, INIT_OUTPUT 
 
 struct init_end {
   uint32_t ending, exit_code;
-  uint64_t wall_ms, cpu_ms, peak_bytes, stdout_bytes, stderr_bytes;
+  uint64_t wall_us, cpu_us, peak_bytes, stdout_bytes, stderr_bytes;
   uint32_t disk_full, stdout_tail, stderr_tail, reserved;
 };
 

@@ -99,6 +99,18 @@ def a_task_yaml_in_the_watch_folder_is_offered(program):
         assert net.balance("offering")["balance_micro"] < 0 and node.process.poll() is None
 
 
+def a_dry_run_says_the_cost_and_writes_nothing(program):
+    with Net(program) as net:
+        task = net.task("t", SMALL, WORD)
+        before = sorted(os.listdir(net.dir))
+        status, out, err = net.run("requester", ["-o", "json", "seed", "--dry-run", task])
+        plan = json.loads(out)
+        assert status == 0 and plan["indices"] == 10 and plan["units"] == 5 and plan["cost_high_micro"] == 25_000_000, (out, err)
+        status, out, err = net.run("requester", ["seed", "--dry-run", task])
+        assert status == 0 and "cat in/word" in out
+        assert sorted(os.listdir(net.dir)) == before, "a dry run wrote something"
+
+
 def a_second_seed_has_the_answer_at_once(program):
     with Net(program) as net:
         farmers = [net.farmer(f"farmer{i}") for i in range(2)]
@@ -264,5 +276,5 @@ def a_cancelled_task_gives_back_what_was_held(program):
 
 if __name__ == "__main__":
     main([farmers_are_found_by_dht_alone, farmers_are_found_by_peer_alone, the_order_of_starting_does_not_matter, a_watched_task_is_taken_and_its_file_filed_away,
-          a_task_yaml_in_the_watch_folder_is_offered, a_second_seed_has_the_answer_at_once, a_result_comes_with_proof_of_who_agreed, a_liar_is_outvoted_and_not_paid, a_failing_task_is_paid_and_explains_itself,
+          a_task_yaml_in_the_watch_folder_is_offered, a_dry_run_says_the_cost_and_writes_nothing, a_second_seed_has_the_answer_at_once, a_result_comes_with_proof_of_who_agreed, a_liar_is_outvoted_and_not_paid, a_failing_task_is_paid_and_explains_itself,
           a_requester_killed_again_and_again_goes_on, farmers_killed_again_and_again_are_not_missed, nothing_outlives_a_killed_farmer, a_cancelled_task_gives_back_what_was_held])

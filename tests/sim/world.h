@@ -60,6 +60,7 @@ class World {
   TimeMs now() const { return now_; }
   Random& random() { return random_; }
   const Faults& faults() const { return options_.faults; }
+  void now_fails(const Faults& faults) { options_.faults = faults; }
   const WorldOptions& options() const { return options_; }
   Laws& laws() { return laws_; }
   const std::vector<std::unique_ptr<SimNode>>& nodes() const { return nodes_; }

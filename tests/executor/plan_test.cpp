@@ -1,0 +1,85 @@
+#include "executor/plan.h"
+
+#include <algorithm>
+
+#include "executor/pattern.h"
+#include "tests/catch.h"
+
+using namespace tnode;
+
+namespace {
+
+using Arguments = std::vector<std::string>;
+
+/// Where these arguments stand side by side; the list's size when nowhere.
+std::size_t place(const Arguments& all, const Arguments& part) { return static_cast<std::size_t>(std::search(all.begin(), all.end(), part.begin(), part.end()) - all.begin()); }
+bool has(const Arguments& all, const Arguments& part) { return place(all, part) < all.size(); }
+
+HostLayout merged_usr() { return {{"/lib32"}, {{"/bin", "usr/bin"}, {"/lib64", "usr/lib64"}}, {"/etc/ld.so.cache"}}; }
+
+SandboxPlan a_plan() {
+  SandboxPlan plan;
+  plan.init_path = "/home/me/.tnode/init";
+  plan.inputs_dir = "/home/me/.tnode/tasks/t/in";
+  plan.disk_bytes = 12345;
+  return plan;
+}
+
+}  // namespace
+
+TEST_CASE("a_plan_separates_everything_and_gives_nothing_back") {
+  const auto argv = sandbox_arguments(a_plan(), merged_usr());
+  REQUIRE(argv.front() == "bwrap");
+  for (const char* flag : {"--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try", "--disable-userns", "--die-with-parent", "--new-session",
+                           "--as-pid-1", "--clearenv", "--seccomp"}) {
+    INFO(flag);
+    REQUIRE(has(argv, {flag}));
+  }
+  REQUIRE(has(argv, {"--cap-drop", "ALL"}));
+  REQUIRE(has(argv, {"--uid", "1000", "--gid", "1000"}));
+  for (const char* flag : {"--share-net", "--bind", "--dev-bind", "--cap-add", "--setenv"}) {
+    INFO(flag);
+    REQUIRE_FALSE(has(argv, {flag}));
+  }
+}
+
+TEST_CASE("a_plan_leaves_one_place_to_write_and_seals_the_rest") {
+  const auto argv = sandbox_arguments(a_plan(), merged_usr());
+  REQUIRE(has(argv, {"--ro-bind", "/usr", "/usr"}));
+  REQUIRE(has(argv, {"--ro-bind", "/lib32", "/lib32"}));
+  REQUIRE(has(argv, {"--symlink", "usr/bin", "/bin"}));
+  REQUIRE(has(argv, {"--ro-bind", "/home/me/.tnode/tasks/t/in", "/work/in"}));
+  REQUIRE(has(argv, {"--size", "12345", "--perms", "0755", "--tmpfs", "/scratch"}));
+  REQUIRE(has(argv, {"--symlink", "/scratch/out", "/work/out"}));
+  REQUIRE(has(argv, {"--symlink", "/scratch/tmp", "/tmp"}));
+  // Sealed after what is mounted in them, the root last.
+  REQUIRE(place(argv, {"--proc", "/proc"}) < place(argv, {"--remount-ro", "/proc"}));
+  REQUIRE(place(argv, {"--tmpfs", "/dev/shm"}) < place(argv, {"--remount-ro", "/dev"}));
+  REQUIRE(place(argv, {"--symlink", "/scratch/out", "/work/out"}) < place(argv, {"--remount-ro", "/"}));
+  REQUIRE(place(argv, {"--remount-ro", "/"}) < argv.size());
+  REQUIRE(argv.back() == "/init");
+}
+
+TEST_CASE("a_plan_puts_inputs_of_several_torrents_side_by_side_read_only") {
+  auto plan = a_plan();
+  plan.inputs_dir.clear();
+  plan.inputs = {{"own.txt", "/t/in/own.txt"}, {"data", "/other/data"}};
+  const auto argv = sandbox_arguments(plan, merged_usr());
+  REQUIRE(has(argv, {"--ro-bind", "/t/in/own.txt", "/work/in/own.txt"}));
+  REQUIRE(has(argv, {"--ro-bind", "/other/data", "/work/in/data"}));
+  REQUIRE(place(argv, {"--dir", "/work/in"}) < place(argv, {"--remount-ro", "/"}));
+}
+
+TEST_CASE("patterns_match_whole_parts_and_two_stars_match_any_number_of_them") {
+  REQUIRE(matches_pattern("out/**", "out/a"));
+  REQUIRE(matches_pattern("out/**", "out/a/b/c"));
+  REQUIRE(matches_pattern("out/*.png", "out/a.png"));
+  REQUIRE(matches_pattern("out/**/x", "out/x"));
+  REQUIRE(matches_pattern("out/**/x", "out/a/b/x"));
+  REQUIRE(matches_pattern("out/a*b*c", "out/aXbYbZc"));
+  REQUIRE_FALSE(matches_pattern("out/*.png", "out/sub/a.png"));
+  REQUIRE_FALSE(matches_pattern("out/*.png", "out/a.png.txt"));
+  REQUIRE_FALSE(matches_pattern("out/**/x", "out/a/xy"));
+  REQUIRE_FALSE(matches_pattern("out/**", "in/a"));
+  REQUIRE_FALSE(matches_pattern("out/a", "out/a/b"));
+}
