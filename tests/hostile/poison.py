@@ -1,11 +1,17 @@
 """One index that leaves everything it can behind, and the next one that looks for it. `python3 in/poison.py leave|look`."""
 import ctypes
 import os
+import signal
 import sys
-import time
 
 libc = ctypes.CDLL(None, use_errno=True)
 PLACES = ("/tmp", "out", "/dev/shm", "/scratch")
+
+
+def stay():
+    """Until somebody ends it."""
+    while True:
+        signal.pause()
 
 
 def leave():
@@ -27,7 +33,7 @@ def leave():
             os.setsid()
             if os.fork() == 0:
                 os.closerange(0, 64)
-                time.sleep(600)
+                stay()
             os._exit(0)
 
 
