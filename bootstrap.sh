@@ -13,8 +13,8 @@ build_packages=(
   bubblewrap  # what runs strangers' tasks
   python3     # what the examples are written in: `runtime: host` tasks find it in /usr
 )
-# Stock BitTorrent clients that the tests talk to.
-test_packages=(aria2 transmission-cli python3-libtorrent)
+# Stock BitTorrent clients that the tests talk to, and what makes networks for them.
+test_packages=(aria2 transmission-cli python3-libtorrent iproute2)
 
 usage() {
   cat <<'HELP'

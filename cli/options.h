@@ -1,4 +1,4 @@
-// What a user asked for, whatever the command: the flags of INTERFACES, merged with config.yaml.
+// What a user asked for, whatever the command: the flags that all share, merged with config.yaml.
 #pragma once
 #include <string>
 #include <vector>

@@ -12,7 +12,7 @@ namespace tnode {
 
 /// Which limits hold on this machine; said in bids and by `doctor`.
 struct SandboxState {
-  bool whole = false;               ///< everything DESIGN asks for is in force
+  bool whole = false;               ///< everything docs/sandbox.md names is in force
   std::string limit_mode;           ///< "cgroup2", "cgroup1", "watchdog"
   struct Check { std::string what; enum Level { good, weaker, missing } level = good; std::string detail, remedy; };
   std::vector<Check> checks;        ///< one line each for doctor

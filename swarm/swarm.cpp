@@ -9,6 +9,7 @@
 #include <iterator>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
@@ -69,6 +70,8 @@ struct Swarm::Impl {
   std::chrono::milliseconds search_pause = first_search;
   std::thread thread;
   std::atomic<bool> stopping{false};
+  bool running = false;       ///< something may be queued in the context
+  lt::session_proxy closing;  ///< the aborted session, to which what is queued points
 
   std::mutex mutex;
   std::condition_variable listen_changed;
@@ -95,6 +98,7 @@ struct Swarm::Impl {
 
   Result<void> start();
   void stop();
+  static void retire(std::unique_ptr<Impl> impl);
   void join_board();
   void search();
   void run_fetch_timer();
@@ -132,6 +136,7 @@ Result<void> Swarm::Impl::start() {
     return fail(Code::unavailable, std::string("libtorrent cannot start: ") + error.what());
   }
   torrents = std::make_unique<Torrents>(*session, *channels, true, to_sink);
+  running = true;
   thread = std::thread([this] { context.run(); });
   post([this] { if (options.join_board) join_board(); });
 
@@ -150,25 +155,22 @@ Result<void> Swarm::Impl::start() {
 void Swarm::Impl::stop() {
   if (stopping.exchange(true)) return;
   if (!thread.joinable()) return;
-  std::atomic<bool> ended{false};
-  lt::session_proxy proxy;
-  asio::post(context, [&] {
+  asio::post(context, [this] {
     search_timer.cancel();
     fetch_timer.cancel();
     channels->stop();
     session->pause();
     auto timer = std::make_shared<asio::steady_timer>(context, stop_grace);
-    timer->async_wait([&, timer](const boost::system::error_code&) {
+    timer->async_wait([this, timer](const boost::system::error_code&) {
       if (!loopback && !options.data_dir.empty()) {
         auto state = lt::write_session_params_buf(session->session_state(lt::session::save_dht_state), lt::session::save_dht_state);
         std::ofstream(dht_state_path(), std::ios::binary).write(state.data(), static_cast<std::streamsize>(state.size()));
       }
       board = {};
       torrents.reset();
-      proxy = session->abort();
+      closing = session->abort();
       session.reset();
       work.reset();
-      ended = true;
     });
   });
   // The context runs dry when the last socket is closed; one that does not close is not waited for.
@@ -183,9 +185,21 @@ void Swarm::Impl::stop() {
   });
   {
     std::unique_lock lock(wait_mutex);
-    if (!done.wait_for(lock, stop_wait, [&] { return joined; })) context.stop();
+    running = !done.wait_for(lock, stop_wait, [&] { return joined; });
+    if (running) context.stop();
   }
   joiner.join();
+}
+
+/// Stops and destroys. One that did not run dry is kept until the process ends instead: what is still queued in its context points into the
+/// session, and neither can go before the other.
+void Swarm::Impl::retire(std::unique_ptr<Impl> impl) {
+  static std::mutex kept_mutex;
+  static auto* kept = new std::vector<std::unique_ptr<Impl>>;
+  impl->stop();
+  if (!impl->running) return;
+  std::lock_guard lock(kept_mutex);
+  kept->push_back(std::move(impl));
 }
 
 void Swarm::Impl::join_board() {
@@ -281,13 +295,16 @@ void Swarm::Impl::on_alert(const lt::alert& alert) {
 // --- the port ---
 
 Swarm::Swarm(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Swarm::~Swarm() { impl_->stop(); }
+Swarm::~Swarm() { Impl::retire(std::move(impl_)); }
 
 Result<std::unique_ptr<Swarm>> Swarm::start(SwarmOptions options, Sink sink) {
   auto impl = std::make_unique<Impl>();
   impl->options = std::move(options);
   impl->sink = std::move(sink);
-  if (auto good = impl->start(); !good) return good.error();
+  if (auto good = impl->start(); !good) {
+    Impl::retire(std::move(impl));
+    return good.error();
+  }
   return std::unique_ptr<Swarm>(new Swarm(std::move(impl)));
 }
 

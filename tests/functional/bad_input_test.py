@@ -1,13 +1,14 @@
-"""Bad input and bad surroundings: one clear error each, the exit status that INTERFACES promises, and nothing lost."""
+"""Bad input and bad surroundings: one clear error each, the exit status that docs/cli.md promises, and nothing lost."""
 import hashlib
 import os
 import shutil
 import socket
 import sqlite3
+import sys
 import time
 
 import nodes
-from nodes import Skipped, World, until
+from nodes import NETWORK, Skipped, World, network_namespace, until
 
 GOOD = 'tnode: 1\nname: good\ncommand: [sh, -c, "echo good > out/answer"]\ntimeouts: {queue: 20s, run: 20s, total: 60s}\nresources: {disk: 1MiB}\n'
 
@@ -416,8 +417,31 @@ def tasks_that_nobody_takes_end_with_their_own_status(program):
             assert balance["balance_micro"] == 0 and balance["held_micro"] == 0, (home, balance)
 
 
+SILENT_NAME_SERVER = """
+import socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("%s", 53))
+while True:
+    server.recv(4096)
+    print("asked", flush=True)
+"""
+
+
+def silent_name_server_keeps_no_node_from_leaving(program):
+    """libtorrent asks for the DHT's routers by name and cannot be made to stop waiting: the node must not wait, and not fall over it."""
+    with World(program) as world:
+        inside = network_namespace(world, resolver=NETWORK)
+        server = world.start("name-server", inside + [sys.executable, "-c", SILENT_NAME_SERVER % NETWORK])
+        for count in range(1, 6):
+            node = world.farmer(f"node-{count}", listen=NETWORK + ":0", prefix=inside)
+            until(lambda: server.stdout().count("asked") >= count, "the name server is asked")
+            node.process.terminate()
+            assert node.wait(5) == 0, node.stderr()
+            assert "leaving" in node.stderr().splitlines()[-1], node.stderr()
+
+
 if __name__ == "__main__":
     nodes.main([task_file_is_refused_with_all_its_mistakes, broken_torrents_are_refused_by_seed_get_and_watch, wrong_magnets_are_refused, wrong_usage_ends_with_two, unknown_ids_are_named,
                 farm_without_bubblewrap_names_what_to_install, farm_without_user_namespaces_says_so, port_in_use_is_named, second_node_of_a_home_is_refused, broken_homes_are_named,
                 store_of_a_newer_version_is_left_alone, new_home_on_a_full_disk_is_refused, farmer_on_a_full_disk_loses_nothing, requester_on_a_full_disk_loses_nothing,
-                tasks_that_nobody_takes_end_with_their_own_status])
+                tasks_that_nobody_takes_end_with_their_own_status, silent_name_server_keeps_no_node_from_leaving])

@@ -7,10 +7,9 @@ import subprocess
 import sys
 
 import nodes
-from nodes import Skipped, World, contents, until
+from nodes import NETWORK, Skipped, World, contents, network_namespace, until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-NETWORK = "10.77.0.1"  # Transmission does not dial 127.x, so its network is a namespace with this address in it
 
 WORK = """import random, sys
 index = int(sys.argv[1])
@@ -257,19 +256,6 @@ def aria2c_downloads_task_and_result_by_the_twin(program):
         for what, client in zip(("task", "result"), clients):
             assert client.wait(60) == 0, client.stdout()
             swarm.check(what, world.path("download-" + what))
-
-
-def network_namespace(world):
-    """What to put before a command so that it runs where NETWORK is the only address besides loopback."""
-    if os.geteuid() != 0:
-        raise Skipped("only root can make the network namespace that Transmission needs: it does not dial 127.x")
-    if not shutil.which("ip"):
-        raise Skipped("the program ip is not installed (sudo apt install iproute2)")
-    keeper = world.start("namespace", ["unshare", "--net", "sh", "-c", f"ip link set lo up && ip addr add {NETWORK}/32 dev lo && echo ready && exec tail -f /dev/null"])
-    until(lambda: "ready" in keeper.stdout() or not keeper.running(), "the network namespace stands", 10)
-    if not keeper.running():
-        raise Skipped(f"no network namespace can be made here: {keeper.stderr().strip()}")
-    return ["nsenter", "-t", str(keeper.pid), "-n", "--"]
 
 
 def with_tracker(torrent, announce, path):

@@ -14,6 +14,7 @@ import traceback
 
 LIMIT = 60   # seconds that any single wait may take
 POLL = 0.02  # between two looks at a condition
+NETWORK = "10.77.0.1"  # the address in network_namespace(); unlike 127.x it is one that a node has in the open
 
 
 class Skipped(Exception):
@@ -184,6 +185,25 @@ def tree(folder):
 def contents(folder):
     """Like tree(), for clients that keep no executable bit."""
     return {path: content for path, (content, _) in tree(folder).items()}
+
+
+def network_namespace(world, resolver=None):
+    """What to put before a command so that it runs where NETWORK is the only address besides loopback; a resolver is the name server there."""
+    if os.geteuid() != 0:
+        raise Skipped("only root can make the network namespace that this test needs")
+    if not shutil.which("ip"):
+        raise Skipped("the program ip is not installed (sudo apt install iproute2)")
+    steps = ["ip link set lo up", f"ip addr add {NETWORK}/32 dev lo"]
+    if resolver:
+        with open(world.path("resolv.conf"), "w") as file:
+            file.write(f"nameserver {resolver}\n")
+        steps.append(f"mount --bind {world.path('resolv.conf')} {os.path.realpath('/etc/resolv.conf')}")
+    mounts = ["--mount"] if resolver else []
+    keeper = world.start("namespace", ["unshare", "--net", *mounts, "sh", "-c", " && ".join(steps + ["echo ready", "exec tail -f /dev/null"])])
+    until(lambda: "ready" in keeper.stdout() or not keeper.running(), "the network namespace stands", 10)
+    if not keeper.running():
+        raise Skipped(f"no network namespace can be made here: {keeper.stderr().strip()}")
+    return ["nsenter", "-t", str(keeper.pid), "-n", *(["--mount"] if mounts else []), "--"]
 
 
 # --- what a farmer might leave behind ---
