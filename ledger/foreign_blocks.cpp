@@ -64,7 +64,7 @@ Result<void> Store::keep_foreign(const Block& block) {
   if (auto good = impl_->may_write(); !good) return good;
   const NodeKey& own = impl_->options.key;
   if (block.key == own) return fail(Code::invalid, "it is a block of this node's own chain");
-  if (!decode_block(encode_block(block))) return fail(Code::invalid, "the block's form is broken");
+  if (auto good = check_block_shape(block); !good) return good;
   const BlockId id = block_id(block);
   auto same = impl_->database->prepare("SELECT bytes FROM foreign_blocks WHERE id = ?");
   const auto there = impl_->first_of(same.blob(id.view()));

@@ -25,6 +25,7 @@ Result<void> Store::begin() {
   impl_->in_transaction = true;
   impl_->broken.reset();
   impl_->head_at_begin = impl_->head;
+  impl_->changed_holds.clear();
   return {};
 }
 
@@ -44,6 +45,11 @@ void Store::rollback() {
   (void)impl_->database->run("ROLLBACK");  // SQLite may have rolled back by itself already
   impl_->in_transaction = false;
   impl_->head = impl_->head_at_begin;
+  for (auto change = impl_->changed_holds.rbegin(); change != impl_->changed_holds.rend(); ++change) {
+    impl_->open_holds.erase(change->first);
+    if (change->second) impl_->open_holds.emplace(change->first, *change->second);
+  }
+  impl_->changed_holds.clear();
 }
 
 Result<void> Store::Impl::may_write() const {
@@ -59,6 +65,28 @@ Error Store::Impl::broke(const char* what) {
 // --- own blocks ---
 
 Result<Block> Store::Impl::append(Block block, Micro hold_amount) {
+  if (head && ends_segment(head->seq + 1)) {
+    Block checkpoint;
+    checkpoint.type = BlockType::checkpoint;
+    checkpoint.time_ms = block.time_ms;
+    checkpoint.evidence = open_holds_digest(open_holds);
+    if (auto sealed = append_one(checkpoint, 0); !sealed) return sealed;
+  }
+  return append_one(std::move(block), hold_amount);
+}
+
+void Store::Impl::follow_holds(const Block& block) {
+  auto there = open_holds.find(block.ref);
+  if (block.type == BlockType::hold) {
+    changed_holds.emplace_back(block.ref, std::nullopt);
+    open_holds[block.ref] = {block_id(block), block.counterparty, block.amount, block.expiry_ms};
+  } else if ((block.type == BlockType::debit || block.type == BlockType::release) && there != open_holds.end()) {
+    changed_holds.emplace_back(block.ref, there->second);
+    open_holds.erase(there);
+  }
+}
+
+Result<Block> Store::Impl::append_one(Block block, Micro hold_amount) {
   block.key = options.key;
   block.seq = head ? head->seq + 1 : 0;
   if (head) {
@@ -83,6 +111,7 @@ Result<Block> Store::Impl::append(Block block, Micro hold_amount) {
   block.balance = *balance;
   block.held = *held;
   const Micro line = block.type == BlockType::genesis ? block.amount : options.line_micro;
+  if (auto good = check_block_shape(block); !good) return good.error();
   if (auto good = check_next_block(head ? &*head : nullptr, block, hold_amount, line); !good) return good.error();
   sign_block(block, *options.signer);
   const Bytes bytes = encode_block(block);
@@ -91,6 +120,7 @@ Result<Block> Store::Impl::append(Block block, Micro hold_amount) {
   insert.blob(block.ref.view()).blob(block.link.view()).number(block.amount).blob(bytes).blob(sha256(bytes).view());
   if (insert.step() != SQLITE_DONE) return broke("write a block");
   head = block;
+  follow_holds(block);
   return block;
 }
 

@@ -5,7 +5,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <set>
 
 #include "ledger/store_impl.h"
 
@@ -107,10 +106,7 @@ Result<Block> read_row(const Statement& row, const std::string& whose) {
 
 /// Every balance is computed anew and compared: a store that does not add up is not used.
 Result<void> Store::Impl::replay_own() {
-  Micro line = options.line_micro;
-  struct OpenHold { BlockId id; NodeKey payee; Micro amount; };
-  std::map<Hash, OpenHold> holds;
-  std::set<Hash> ended;
+  Chain chain;
   auto row = database->prepare("SELECT seq, id, type, ref, link, amount, bytes, sum, counterparty FROM own ORDER BY seq");
   int step;
   while ((step = row.step()) == SQLITE_ROW) {
@@ -119,26 +115,15 @@ Result<void> Store::Impl::replay_own() {
     const std::string name = std::string(block_word(block->type)) + " block " + std::to_string(block->seq);
     if (block->key != options.key) return damaged(options, name + " is of another key, " + to_hex(block->key) + "; this home belongs to " + to_hex(options.key));
     if (block->counterparty.view() != row.blob_at(8)) return damaged(options, name + " is filed under something that it does not say");
-    Micro held = 0;
-    if (block->type == BlockType::debit || block->type == BlockType::release) {
-      auto hold = holds.find(block->ref);
-      if (hold == holds.end() || hold->second.id != block->link || hold->second.payee != block->counterparty) return damaged(options, name + " ends a hold that is not open");
-      held = hold->second.amount;
-      holds.erase(hold);
-      ended.insert(block->ref);
-    } else if (block->type == BlockType::hold) {
-      if (ended.count(block->ref) || !holds.emplace(block->ref, OpenHold{rename_id<BlockId>(block_id(*block)), block->counterparty, block->amount}).second)
-        return damaged(options, name + " holds twice for one award");
-    } else if (block->type == BlockType::genesis) {
-      line = block->amount;
-    }
-    if (auto good = check_next_block(head ? &*head : nullptr, *block, held, line); !good) return damaged(options, good.error().message);
-    head = *block;
+    if (auto good = chain.add(*block); !good) return damaged(options, good.error().message);
   }
   if (step != SQLITE_DONE) return database->problem("read the chain");
+  if (!chain.head()) return {};
+  head = chain.head();
+  open_holds = chain.open_holds();
   // Each block names the one before it by hash, so the head's signature vouches for every body; `sum` noticed damage to the other signatures.
-  if (head && !verify_block(*head)) return damaged(options, "block " + std::to_string(head->seq) + " has a wrong signature");
-  options.line_micro = line;
+  if (!verify_block(*head)) return damaged(options, "block " + std::to_string(head->seq) + " has a wrong signature");
+  options.line_micro = chain.line_micro();
   return {};
 }
 

@@ -14,6 +14,7 @@ Block bobs(BlockType type, std::uint64_t seq, Micro amount) {
   block.key = bob.key();
   block.counterparty = alice.key();
   block.ref = hash_of(std::to_string(seq));
+  if (type == BlockType::debit || type == BlockType::release || type == BlockType::credit) block.link = rename_id<BlockId>(hash_of("what it answers"));
   block.amount = block.held = amount;
   return block;
 }
@@ -149,7 +150,7 @@ TEST_CASE("a_credit_must_say_what_the_debit_says") {
   credit.link = block_id(debit);
   SECTION("another amount") { credit.amount = 6; }
   SECTION("another award") { credit.ref = hash_of("other"); }
-  SECTION("another debit") { credit.link = {}; }
+  SECTION("another debit") { credit.link = rename_id<BlockId>(hash_of("another")); }
   committed(*a, [&] { CHECK_THAT(a->keep_foreign(as_signed(credit)).error().message, has_text("does not fit")); });
   CHECK(a->balance().unclaimed_out_micro == 5);
 }

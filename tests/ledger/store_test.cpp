@@ -171,6 +171,7 @@ TEST_CASE("an_award_is_credited_once_also_when_two_debits_are_signed_for_it") {
   debit.key = alice.key();
   debit.counterparty = bob.key();
   debit.ref = hash_of("award");
+  debit.link = rename_id<BlockId>(hash_of("its hold"));
   debit.amount = 5;
   Block again = debit;
   again.seq = 20;
