@@ -1,5 +1,6 @@
 #include "cli/control.h"
 
+#include <charconv>
 #include <filesystem>
 
 #include "cli/bundle_disk.h"
@@ -8,14 +9,41 @@
 namespace tnode {
 namespace {
 
-constexpr std::string_view cancel_prefix = "cancel-";
+constexpr std::string_view cancel_prefix = "cancel-", pay_prefix = "pay-";
+
+std::string name_of(const Payment& payment) {
+  return std::string(pay_prefix) + to_hex(payment.payee) + "-" + std::to_string(payment.amount) + "-" + to_hex(payment.nonce);
+}
+
+/// What a file's name asks for, when it is one that name_of() wrote.
+std::optional<Payment> payment_of(const std::string& name, const NodeKey& payer) {
+  const auto first = pay_prefix.size() + 64, last = name.rfind('-');
+  if (!name.starts_with(pay_prefix) || name.size() <= first || name[first] != '-' || last <= first) return std::nullopt;
+  auto payee = from_hex(name.substr(pay_prefix.size(), 64)), nonce = from_hex(name.substr(last + 1));
+  Payment payment{payer, {}, 0, {}};
+  const std::string amount = name.substr(first + 1, last - first - 1);
+  auto [end, problem] = std::from_chars(amount.data(), amount.data() + amount.size(), payment.amount);
+  if (!payee || payee->size() != 32 || !nonce || nonce->size() != 32 || problem != std::errc() || end != amount.data() + amount.size()) return std::nullopt;
+  payment.payee = *NodeKey::from_bytes(*payee);
+  payment.nonce = *Hash::from_bytes(*nonce);
+  return payment;
+}
 
 }  // namespace
 
 ControlFolder::ControlFolder(Node& node, std::function<void(const TaskId&)> cancel) {
   auto folder = WatchFolder::start(node.home().control_dir(), [&node, cancel](const std::string& path) {
-    node.post([path, cancel] {
+    node.post([&node, path, cancel] {
       const std::string name = std::filesystem::path(path).filename().string();
+      if (auto payment = payment_of(name, node.key().key())) {
+        (void)node.pay(*payment);  // what came of it stands in the store
+        // The request goes when its record is durable: a node that dies in between finds it again, and pays once.
+        node.after_commit([path] {
+          std::error_code ec;
+          std::filesystem::remove(path, ec);
+        });
+        return;
+      }
       if (!name.starts_with(cancel_prefix)) return;
       auto bytes = from_hex(name.substr(cancel_prefix.size()));
       auto task = bytes ? TaskId::from_bytes(*bytes) : Result<TaskId>(bytes.error());
@@ -30,6 +58,10 @@ ControlFolder::ControlFolder(Node& node, std::function<void(const TaskId&)> canc
 
 Result<void> ask_to_cancel(const Home& home, const TaskId& task) {
   return write_file_atomically(home.control_dir() + "/" + std::string(cancel_prefix) + to_hex(task), "");
+}
+
+Result<void> ask_to_pay(const Home& home, const Payment& payment) {
+  return write_file_atomically(home.control_dir() + "/" + name_of(payment), "");
 }
 
 }  // namespace tnode

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "cli/home.h"
+#include "core/payment.h"
 #include "swarm/watch_folder.h"
 
 namespace tnode {
@@ -21,5 +22,7 @@ class ControlFolder {
 
 /// Asks the node that runs to give a task up.
 Result<void> ask_to_cancel(const Home& home, const TaskId& task);
+/// Asks the node that runs to pay. Its store tells the rest: the DEBIT of that ref, or why there is none (payment_refused_bucket).
+Result<void> ask_to_pay(const Home& home, const Payment& payment);
 
 }  // namespace tnode

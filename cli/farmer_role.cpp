@@ -293,7 +293,7 @@ void FarmerRole::carry(const KeepHold& effect) {
   auto block = decode_block(effect.block);
   check(block.ok(), "core checked the HOLD");
   auto kept = node_.writing().keep_foreign(*block);
-  if (kept) return;
+  if (kept) return node_.carry(Save{task_of_ref_bucket, Bytes(block->ref.view()), Bytes(effect.task.view())});
   if (kept.error().code == Code::io) return node_.give_up(kept.error());
   hear(HoldBad{effect.award, kept.error().message});
 }

@@ -249,26 +249,11 @@ void Node::route(const NodeKey& from, Message message) {
     take_credit(from, credit->credit);
     return to_requesters();
   }
+  if (auto* payment = std::get_if<PaymentMessage>(&message)) return take_payment(from, payment->payment);
   if (auto* ask = std::get_if<AskCertificateMessage>(&message)) return answer_about_certificate(from, ask->ask.result);
   if (std::holds_alternative<BidMessage>(message) || std::holds_alternative<MirroredMessage>(message)) return to_requesters();
   if (std::holds_alternative<RefuseMessage>(message)) to_requesters();
   to_farmer();
-}
-
-void Node::take_credit(const NodeKey& from, const Credit& credit) {
-  auto block = decode_block(credit.block);
-  auto refuse = [&](const std::string& why) {
-    carry(Send{from, RefuseMessage{Refuse{rename_id<Hash>(credit.award), "bad_block", why}}});
-  };
-  if (!block) return refuse(block.error().message);
-  if (block->type != BlockType::credit || block->key != from || block->counterparty != key().key() || !verify_block(*block))
-    return refuse("it is not the sender's CREDIT on a DEBIT of ours");
-  if (auto kept = writing().keep_foreign(*block); !kept) return kept.error().code == Code::io ? give_up(kept.error()) : refuse(kept.error().message);
-  if (auto debts = unclaimed_.find(from); debts != unclaimed_.end()) {
-    debts->second.erase(credit.award);
-    if (debts->second.empty()) unclaimed_.erase(debts);
-  }
-  carry(Erase{"unclaimed", Bytes(from.view()) + Bytes(credit.award.view())});
 }
 
 void Node::remember_certificate(const ResultId& result, const Torrent& certificate) {

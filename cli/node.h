@@ -13,6 +13,7 @@
 
 #include "cli/results.h"
 #include "core/effects.h"
+#include "core/payment.h"
 #include "executor/executor.h"
 #include "ledger/store.h"
 #include "swarm/swarm.h"
@@ -71,6 +72,8 @@ class Node {
   void offer(const StoredBundle& bundle, Twin twin);
   /// From now on whoever asks for the proof of `result` is told of this bundle.
   void remember_certificate(const ResultId& result, const Torrent& certificate);
+  /// Pays outside of a task and tells the payee, now or when it is met. Asked for twice, it is paid once.
+  Result<Block> pay(const Payment& payment);
   /// Who wants to know when a torrent is here or lost; once, by v2 hash.
   using FetchEnd = std::function<void(const FetchDone*, const std::string& problem)>;
   void fetch(FetchTorrent request, FetchEnd end, std::function<void(const FetchProgress&)> progress = {});
@@ -94,6 +97,7 @@ class Node {
   void on(const SwarmProblem& event);
   void route(const NodeKey& from, Message message);
   void take_credit(const NodeKey& from, const Credit& credit);
+  void take_payment(const NodeKey& from, const PaymentNotice& notice);
   void answer_about_certificate(const NodeKey& from, const ResultId& result);
   TimeMs next_deadline() const;
   void work_loop();
@@ -125,5 +129,10 @@ class Node {
   std::vector<std::thread> workers_;
   std::unique_ptr<Swarm> swarm_;  // last: it stops first
 };
+
+/// Why a payment that another process asked for was not made, by its ref.
+inline constexpr const char* payment_refused_bucket = "payment_refused";
+/// Which task a payment is for, by the ref of its blocks.
+inline constexpr const char* task_of_ref_bucket = "task_of_ref";
 
 }  // namespace tnode

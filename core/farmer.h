@@ -22,7 +22,7 @@ struct SeedResult { ResultId result; };
 /// The results of a lost or dissenting vote need not be kept.
 struct DropResult { ResultId result; };
 /// Keep a checked HOLD made out to us. One that contradicts what the ledger knows of its author comes back as HoldBad.
-struct KeepHold { AwardId award; Bytes block; };
+struct KeepHold { AwardId award; TaskId task; Bytes block; };
 /// Write our CREDIT for a checked DEBIT made out to us; answers BlockWritten, or BlockRefused when it contradicts what is known.
 struct WriteCredit { AwardId award; Bytes debit; };
 /// Keep the whole result alive; answers ResultMirrored.

@@ -347,6 +347,7 @@ struct FrameEncoder {
   }
   Dict operator()(const VerdictMessage& m) { return signed_frame("verdict", m.verdict); }
   Dict operator()(const CreditMessage& m) { return {{"award", raw(m.credit.award)}, {"block", m.credit.block}, {"t", "credit"}}; }
+  Dict operator()(const PaymentMessage& m) { return {{"block", m.payment.block}, {"t", "payment"}}; }
   Dict operator()(const DoneMessage& m) {
     return {{"bytes", m.done.bytes}, {"certificate", raw(m.done.certificate)}, {"certificate v1", raw(m.done.certificate_v1)}, {"offer", raw(m.done.offer)}, {"result", raw(m.done.result)}, {"t", "done"}, {"v1", raw(m.done.v1_hash)}};
   }
@@ -408,6 +409,11 @@ Result<Message> decode_message(std::string_view frame) {
     r.id("award", c.award);
     c.block = r.bytes("block", block_bytes);
     return done(CreditMessage{std::move(c)});
+  }
+  if (type == "payment") {
+    PaymentNotice p;
+    p.block = r.bytes("block", block_bytes);
+    return done(PaymentMessage{std::move(p)});
   }
   if (type == "done") {
     Done d;

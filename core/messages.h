@@ -108,6 +108,9 @@ struct Verdict {
 
 struct Credit { AwardId award; Bytes block; };
 
+/// A DEBIT outside of any task (core/payment.h), made out to the receiver; answered by a Credit whose award is the block's ref.
+struct PaymentNotice { Bytes block; };
+
 /// The task is over: where the whole result is, so that farmers can keep it alive.
 struct Done {
   OfferId offer;
@@ -165,6 +168,7 @@ struct CommitSetMessage { Signed commit_set; };
 struct RevealMessage { Signed reveal; RevealWithExtras beside; };
 struct VerdictMessage { Signed verdict; };
 struct CreditMessage { Credit credit; };
+struct PaymentMessage { PaymentNotice payment; };
 struct DoneMessage { Done done; };
 struct MirroredMessage { Mirrored mirrored; };
 struct CancelMessage { Cancel cancel; };
@@ -172,7 +176,8 @@ struct RefuseMessage { Refuse refuse; };
 struct AskCertificateMessage { AskCertificate ask; };
 struct CertificateAtMessage { CertificateAt at; };
 using Message = std::variant<OfferMessage, BidMessage, AwardMessage, AcceptMessage, CommitMessage, CommitSetMessage,
-                             RevealMessage, VerdictMessage, CreditMessage, DoneMessage, MirroredMessage, CancelMessage, RefuseMessage, AskCertificateMessage, CertificateAtMessage>;
+                             RevealMessage, VerdictMessage, CreditMessage, DoneMessage, MirroredMessage, CancelMessage, RefuseMessage, AskCertificateMessage, CertificateAtMessage,
+                             PaymentMessage>;
 
 Bytes encode_message(const Message& message);
 /// Canonical or refused.

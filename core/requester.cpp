@@ -115,6 +115,7 @@ void Requester::on(const MessageCame& event) {
     void operator()(const CancelMessage&) {}
     void operator()(const AskCertificateMessage&) {}
     void operator()(const CertificateAtMessage&) {}
+    void operator()(const PaymentMessage&) {}
   };
   std::visit(Visitor{*this, event.from}, event.message);
 }

@@ -52,12 +52,31 @@ Result<std::optional<Store::Impl::Clash>> Store::Impl::clash_of(const Block& blo
     if (*twin) return std::optional(Clash{block_id(**twin), debit ? "signed two DEBITs for one award" : "signed two HOLDs for one award"});
   }
   if (block.type == BlockType::credit) {
-    auto row = database->prepare("SELECT bytes FROM foreign_blocks WHERE link = ? AND type = 5");
-    auto twin = first_of(row.blob(block.link.view()));
+    auto row = database->prepare("SELECT bytes FROM foreign_blocks WHERE link = ? AND key = ? AND type = 5");
+    auto twin = first_of(row.blob(block.link.view()).blob(block.key.view()));
     if (!twin) return twin.error();
     if (*twin) return std::optional(Clash{block_id(**twin), "signed two CREDITs on one DEBIT"});
   }
   return std::optional<Clash>();
+}
+
+/// The part that both ways of keeping share: is it here already, is it signed, does it contradict. True when it is new.
+Result<bool> Store::Impl::keep(const Block& block) {
+  const BlockId id = block_id(block);
+  auto same = database->prepare("SELECT bytes FROM foreign_blocks WHERE id = ?");
+  const auto there = first_of(same.blob(id.view()));
+  if (!there) return there.error();
+  if (*there) return false;
+  if (!verify_block(block)) return fail(Code::invalid, "the block's signature is wrong");
+  auto clash = clash_of(block);
+  if (!clash) return clash.error();
+  if (!*clash) {
+    if (auto kept = insert_foreign(block); !kept) return kept.error();
+    return true;
+  }
+  // Both are kept: the pair proves it to anyone.
+  if (auto kept = insert_fraud(block, (*clash)->first, (*clash)->rule); !kept) return kept.error();
+  return fail(Code::invalid, "node " + short_hex(block.key) + " " + (*clash)->rule + "; both blocks are kept as proof");
 }
 
 Result<void> Store::keep_foreign(const Block& block) {
@@ -65,14 +84,8 @@ Result<void> Store::keep_foreign(const Block& block) {
   const NodeKey& own = impl_->options.key;
   if (block.key == own) return fail(Code::invalid, "it is a block of this node's own chain");
   if (auto good = check_block_shape(block); !good) return good;
-  const BlockId id = block_id(block);
-  auto same = impl_->database->prepare("SELECT bytes FROM foreign_blocks WHERE id = ?");
-  const auto there = impl_->first_of(same.blob(id.view()));
-  if (!there) return there.error();
-  if (*there) return {};
   const bool outgoing = block.type == BlockType::hold || block.type == BlockType::debit || block.type == BlockType::release;
   if (!(outgoing || block.type == BlockType::credit) || block.counterparty != own) return fail(Code::invalid, "the " + std::string(block_word(block.type)) + " block is not made out to this node");
-  if (!verify_block(block)) return fail(Code::invalid, "the block's signature is wrong");
   if (block.type == BlockType::credit) {
     auto row = impl_->database->prepare("SELECT bytes FROM own WHERE id = ?");
     auto debit = impl_->first_of(row.blob(block.link.view()));
@@ -85,12 +98,15 @@ Result<void> Store::keep_foreign(const Block& block) {
     auto caught = impl_->database->prepare("SELECT rule FROM frauds WHERE key = ?");
     if (caught.blob(block.key.view()).row()) return fail(Code::refused, "node " + short_hex(block.key) + " is refused: it " + std::string(caught.blob_at(0)));
   }
-  auto clash = impl_->clash_of(block);
-  if (!clash) return clash.error();
-  if (!*clash) return impl_->insert_foreign(block);
-  // Both are kept: the pair proves it to anyone.
-  if (auto kept = impl_->insert_fraud(block, (*clash)->first, (*clash)->rule); !kept) return kept;
-  return fail(Code::invalid, "node " + short_hex(block.key) + " " + (*clash)->rule + "; both blocks are kept as proof");
+  auto kept = impl_->keep(block);
+  return kept ? Result<void>() : kept.error();
+}
+
+Result<bool> Store::keep_chain_block(const Block& block) {
+  if (auto good = impl_->may_write(); !good) return good.error();
+  if (block.key == impl_->options.key) return fail(Code::invalid, "it is a block of this node's own chain");
+  if (auto good = check_block_shape(block); !good) return good.error();
+  return impl_->keep(block);
 }
 
 Result<void> Store::Impl::insert_foreign(const Block& block) {

@@ -150,6 +150,13 @@ Result<Block> Store::hold(const NodeKey& payee, const Hash& ref, const Hash& evi
 Result<Block> Store::debit(const Hash& ref, const Hash& evidence, Micro amount, TimeMs now) { return end_hold(BlockType::debit, ref, evidence, amount, now); }
 Result<Block> Store::release(const Hash& ref, const Hash& evidence, TimeMs now) { return end_hold(BlockType::release, ref, evidence, 0, now); }
 
+Result<Block> Store::pay(const NodeKey& payee, const Hash& ref, Micro amount, TimeMs now) {
+  if (amount <= 0) return fail(Code::invalid, "a payment is more than nothing");
+  if (payee == impl_->options.key) return fail(Code::invalid, "a node does not pay itself");
+  if (auto held = hold(payee, ref, {}, amount, now, now); !held) return held;
+  return debit(ref, {}, amount, now);
+}
+
 Result<Block> Store::end_hold(BlockType type, const Hash& ref, const Hash& evidence, Micro amount, TimeMs now) {
   if (auto good = impl_->may_write(); !good) return good.error();
   auto hold = impl_->hold_of(ref);
@@ -249,7 +256,9 @@ Balance Store::balance() const {
     auto total = impl_->database->number(sql);
     return total ? *total : 0;
   };
-  balance.unclaimed_micro = sum("SELECT COALESCE(SUM(amount), 0) FROM foreign_blocks f WHERE type = 4 AND NOT EXISTS (SELECT 1 FROM own o WHERE o.link = f.id AND o.type = 5)");
+  // A block's counterparty stands at byte 56 of its bytes: most rows concern us, but evidence about strangers lies among them.
+  auto owed = impl_->database->prepare("SELECT COALESCE(SUM(amount), 0) FROM foreign_blocks f WHERE type = 4 AND substr(bytes, 57, 32) = ? AND NOT EXISTS (SELECT 1 FROM own o WHERE o.link = f.id AND o.type = 5)");
+  if (owed.blob(impl_->options.key.view()).row()) balance.unclaimed_micro = owed.number_at(0);
   balance.unclaimed_out_micro = sum("SELECT COALESCE(SUM(amount), 0) FROM own o WHERE type = 4 AND NOT EXISTS (SELECT 1 FROM foreign_blocks f WHERE f.link = o.id AND f.type = 5)");
   return balance;
 }
@@ -261,6 +270,26 @@ std::vector<Block> Store::history(std::uint64_t from, std::size_t limit) const {
   while (statement.row()) blocks.push_back(block_of_row(statement.blob_at(0)));
   return blocks;
 }
+
+std::optional<Block> Store::debit_of(const Hash& ref) const {
+  auto row = impl_->database->prepare("SELECT bytes FROM own WHERE ref = ? AND type = 4");
+  if (!row.blob(ref.view()).row()) return std::nullopt;
+  return block_of_row(row.blob_at(0));
+}
+
+bool Store::has_receipt(const BlockId& debit) const {
+  auto row = impl_->database->prepare("SELECT 1 FROM foreign_blocks WHERE link = ? AND type = 5");
+  return row.blob(debit.view()).row();
+}
+
+void Store::scan_halves(const std::function<void(const Block&)>& each) const {
+  auto row = impl_->database->prepare(
+      "SELECT f.bytes FROM foreign_blocks f WHERE (f.type = 4 AND EXISTS (SELECT 1 FROM own o WHERE o.link = f.id AND o.type = 5))"
+      " OR (f.type = 5 AND EXISTS (SELECT 1 FROM own o WHERE o.id = f.link AND o.type = 4)) ORDER BY f.key, f.seq");
+  while (row.row()) each(block_of_row(row.blob_at(0)));
+}
+
+const OpenHolds& Store::open_holds() const { return impl_->open_holds; }
 
 // --- records ---
 

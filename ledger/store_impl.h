@@ -41,6 +41,7 @@ struct Store::Impl {
   Result<Block> append(Block block, Micro hold_amount);
   Result<Block> append_one(Block block, Micro hold_amount);
   void follow_holds(const Block& block);
+  Result<bool> keep(const Block& block);
   Result<void> insert_foreign(const Block& block);
   Result<void> insert_fraud(const Block& block, const BlockId& first, const std::string& rule);
   /// What is wrong with a foreign block given those that are here: the rule and the block it clashes with.

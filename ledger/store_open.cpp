@@ -57,6 +57,14 @@ Result<void> Store::Impl::take_lock() {
   return {};
 }
 
+bool Store::has_writer(const std::string& path) {
+  const int file = ::open((path + ".lock").c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return false;
+  const bool taken = flock(file, LOCK_SH | LOCK_NB) != 0;
+  close(file);
+  return taken;
+}
+
 Result<void> Store::Impl::open_database() {
   if (options.read_only && access(options.path.c_str(), F_OK) != 0) return fail(Code::not_found, "there is no store at " + options.path + " yet");
   auto opened = Database::open(options.path, options.read_only);

@@ -154,3 +154,22 @@ TEST_CASE("a_credit_must_say_what_the_debit_says") {
   committed(*a, [&] { CHECK_THAT(a->keep_foreign(as_signed(credit)).error().message, has_text("does not fit")); });
   CHECK(a->balance().unclaimed_out_micro == 5);
 }
+
+TEST_CASE("evidence_about_strangers_is_kept_and_owes_us_nothing") {
+  StoreFixture f;
+  auto a = f.open(alice);
+  Block to_carol = bobs(BlockType::debit, 7, 5);
+  to_carol.counterparty = key_of(3).key();
+  to_carol = as_signed(to_carol);
+  Block fork = to_carol;
+  fork.amount = 6;
+  committed(*a, [&] {
+    CHECK(good(a->keep_chain_block(to_carol)));
+    CHECK_FALSE(good(a->keep_chain_block(to_carol)));
+    CHECK(a->balance().unclaimed_micro == 0);
+    CHECK_THAT(a->keep_chain_block(as_signed(fork)).error().message, has_text("two blocks with seq 7"));
+    CHECK_FALSE(a->keep_chain_block(a->history(0, 1).front()).ok());
+    CHECK_FALSE(a->keep_chain_block(bobs(BlockType::debit, 8, 5)).ok());  // not signed
+  });
+  CHECK(a->frauds().size() == 1);
+}

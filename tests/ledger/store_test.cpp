@@ -222,3 +222,49 @@ TEST_CASE("a_rollback_takes_blocks_and_records_back") {
   CHECK_FALSE(a->get("b", "k").has_value());
   committed(*a, [&] { CHECK(good(a->hold(bob.key(), hash_of("other"), {}, 5, 0, 1)).seq == 1); });
 }
+
+TEST_CASE("each_segment_ends_with_a_checkpoint_of_what_is_open") {
+  StoreFixture f;
+  auto a = f.open(alice);
+  committed(*a, [&] { good(a->hold(bob.key(), hash_of("stays open"), {}, 3, 0, 1)); });
+  for (std::uint64_t i = 0; a->balance().blocks < 2 * segment_blocks + 3; ++i) {
+    const Hash ref = hash_of(std::to_string(i));
+    REQUIRE(a->begin().ok());
+    good(a->hold(bob.key(), ref, {}, 1, 0, 1));
+    good(a->release(ref, {}, 1));
+    if (i % 7 == 0) a->rollback();  // what was taken back is not open either
+    else REQUIRE(a->commit().ok());
+  }
+  for (const Block& block : a->history(0, 2 * segment_blocks)) REQUIRE((block.type == BlockType::checkpoint) == ends_segment(block.seq));
+  a.reset();
+  a = f.open(alice);
+  CHECK(a->open_holds().size() == 1);
+  CHECK(a->balance().held_micro == 3);
+}
+
+TEST_CASE("a_payment_outside_of_a_task_is_a_hold_and_its_debit") {
+  StoreFixture f;
+  auto a = f.open(alice);
+  committed(*a, [&] {
+    auto debit = good(a->pay(bob.key(), hash_of("gift"), 4, 1));
+    CHECK(good(a->pay(bob.key(), hash_of("gift"), 4, 2)) == debit);
+    CHECK(a->debit_of(hash_of("gift")) == debit);
+    CHECK_FALSE(a->has_receipt(block_id(debit)));
+    CHECK(a->pay(bob.key(), hash_of("nothing"), 0, 1).error().code == Code::invalid);
+    CHECK(a->pay(alice.key(), hash_of("self"), 1, 1).error().code == Code::invalid);
+    CHECK(a->pay(bob.key(), hash_of("much"), 11 * credit_micro, 1).error().code == Code::credit);
+  });
+  CHECK(a->balance().balance_micro == -4);
+  CHECK(a->balance().blocks == 3);
+}
+
+TEST_CASE("a_writer_is_seen_from_other_processes") {
+  StoreFixture f;
+  const std::string path = f.options(alice).path;
+  CHECK_FALSE(Store::has_writer(path));
+  {
+    auto a = f.open(alice);
+    CHECK(Store::has_writer(path));
+  }
+  CHECK_FALSE(Store::has_writer(path));
+}
