@@ -106,8 +106,17 @@ int run_ledger_audit(const GlobalOptions& global, const std::string& key_text) {
   const auto known = ledger->store->known_of(*key);
   std::string text = "key       " + key_text + "\nblocks    " + std::to_string(known.blocks) + " seen by this node\npaid us   " + format_credits(known.paid_to_us_micro) + " credits\npaid by us " +
                      format_credits(known.received_from_us_micro) + " credits\n";
-  if (known.forked) text += "FORKED    it signed two histories; both halves are kept\n";
-  Output(global).answer(Json{{"key", key_text}, {"blocks", known.blocks}, {"paid_to_us_micro", known.paid_to_us_micro}, {"received_from_us_micro", known.received_from_us_micro}, {"forked", known.forked}}, text, key_text);
+  Json proof = nullptr;
+  if (auto fraud = ledger->store->fraud_of(*key)) {
+    text += "FRAUD     it " + fraud->rule + "; the proof:\n";
+    Json blocks = Json::array();
+    for (const Block& block : fraud->blocks) {
+      text += "          " + std::string(block_word(block.type)) + " block " + std::to_string(block.seq) + "  " + to_hex(block_id(block)) + "\n";
+      blocks.push_back(to_hex(encode_block(block)));
+    }
+    proof = Json{{"rule", fraud->rule}, {"blocks", blocks}};
+  }
+  Output(global).answer(Json{{"key", key_text}, {"blocks", known.blocks}, {"paid_to_us_micro", known.paid_to_us_micro}, {"received_from_us_micro", known.received_from_us_micro}, {"forked", known.forked}, {"fraud", proof}}, text, key_text);
   return known.forked ? exit_error : exit_done;
 }
 

@@ -90,7 +90,6 @@ int run_ledger_import(const GlobalOptions& global, const std::string& path) {
   options.signer = &*key;
   auto store = Store::open(options, wall_clock_ms());
   if (!store) return fail_with(store.error());
-  const auto frauds_before = (*store)->frauds().size();
   auto done = (*store)->begin();
   std::uint64_t fresh = 0;
   for (const Block& block : report->own) {
@@ -102,12 +101,12 @@ int run_ledger_import(const GlobalOptions& global, const std::string& path) {
   }
   if (done) done = (*store)->commit();
   if (!done) return fail_with(done.error());
-  const auto found = (*store)->frauds().size() - frauds_before;
+  const auto found = (*store)->take_newly_caught().size();
   Json json = json_of(*report);
   json["new_blocks"] = fresh;
   json["frauds_found"] = found;
   std::string text = text_of(*report) + "kept      " + std::to_string(fresh) + " blocks that were not known here\n";
-  if (found) text += "FRAUD     it contradicts what this node knows: " + (*store)->frauds().back().rule + "\n";
+  if (found) text += "FRAUD     it contradicts what this node knows: " + (*store)->fraud_of(report->key())->rule + "\n";
   Output(global).answer(json, text, to_hex(report->key()));
   return found ? exit_error : exit_done;
 }

@@ -37,6 +37,10 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options, std::unique_ptr<E
     if (name.size() != 64) return;
     node->unclaimed_[*NodeKey::from_bytes(name.substr(0, 32))][*AwardId::from_bytes(name.substr(32))] = Bytes(frame);
   });
+  for (const Fraud& fraud : node->store_->frauds()) node->caught_[fraud.key] = fraud.rule;
+  node->store_->scan(false_proof_bucket, [&](std::string_view name, std::string_view why) {
+    if (name.size() == 32) node->caught_[*NodeKey::from_bytes(name)] = std::string(why);
+  });
   node->options_.swarm.data_dir = node->home().dir();
   node->options_.swarm.key_seed = node->key().seed();
   node->now_ = wall_clock_ms();
@@ -65,11 +69,13 @@ Node::~Node() {
 
 void Node::add(std::unique_ptr<FarmerRole> role) {
   farmer_ = std::move(role);
+  for (const auto& [key, rule] : caught_) farmer_->hear(KeyCaught{key, rule});
   for (const NodeKey& key : peers_up_) farmer_->hear(PeerCame{key});
 }
 
 void Node::add(std::unique_ptr<RequesterRole> role) {
   requesters_.push_back(std::move(role));
+  for (const auto& [key, rule] : caught_) requesters_.back()->hear(KeyCaught{key, rule});
   for (const NodeKey& key : peers_up_) requesters_.back()->hear(PeerCame{key});
 }
 
@@ -148,6 +154,7 @@ Result<void> Node::drain(std::vector<std::function<void()>> actions) {
   for (bool again = true; again && !fatal_;) {
     again = farmer_ && farmer_->step();
     for (auto& requester : requesters_) again = requester->step() || again;
+    again = tell_frauds() || again;
   }
   if (!fatal_ && transaction_) {
     if (auto committed = store_->commit(); !committed) give_up(committed.error());
@@ -207,6 +214,7 @@ void Node::on(const PeerUp& event) {
   peers_up_.push_back(event.key);
   if (farmer_) farmer_->hear(PeerCame{event.key});
   for (auto& requester : requesters_) requester->hear(PeerCame{event.key});
+  tell_frauds_to(event.key);
   // A payment whose receipt never came is said again.
   if (auto debts = unclaimed_.find(event.key); debts != unclaimed_.end())
     for (const auto& [award, frame] : debts->second)
@@ -250,6 +258,7 @@ void Node::route(const NodeKey& from, Message message) {
     return to_requesters();
   }
   if (auto* payment = std::get_if<PaymentMessage>(&message)) return take_payment(from, payment->payment);
+  if (auto* fraud = std::get_if<FraudMessage>(&message)) return take_fraud(from, fraud->fraud);
   if (auto* ask = std::get_if<AskCertificateMessage>(&message)) return answer_about_certificate(from, ask->ask.result);
   if (std::holds_alternative<BidMessage>(message) || std::holds_alternative<MirroredMessage>(message)) return to_requesters();
   if (std::holds_alternative<RefuseMessage>(message)) to_requesters();

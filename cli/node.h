@@ -98,6 +98,10 @@ class Node {
   void route(const NodeKey& from, Message message);
   void take_credit(const NodeKey& from, const Credit& credit);
   void take_payment(const NodeKey& from, const PaymentNotice& notice);
+  void take_fraud(const NodeKey& from, const FraudNotice& notice);
+  bool tell_frauds();
+  void tell_frauds_to(const NodeKey& peer);
+  void hear_caught(const NodeKey& key, const std::string& rule);
   void answer_about_certificate(const NodeKey& from, const ResultId& result);
   TimeMs next_deadline() const;
   void work_loop();
@@ -109,6 +113,7 @@ class Node {
   std::unique_ptr<FarmerRole> farmer_;
   std::vector<std::unique_ptr<RequesterRole>> requesters_;
   std::vector<NodeKey> peers_up_;
+  std::map<NodeKey, std::string> caught_;  // keys that are refused, and why
   std::map<NodeKey, std::map<AwardId, Bytes>> unclaimed_;  // DEBITs whose CREDIT was not seen: frames to say again
   struct Waiting { FetchEnd end; std::function<void(const FetchProgress&)> progress; };
   std::map<Hash, std::vector<Waiting>> fetches_;
@@ -132,6 +137,10 @@ class Node {
 
 /// Why a payment that another process asked for was not made, by its ref.
 inline constexpr const char* payment_refused_bucket = "payment_refused";
+/// Keys that handed over proofs that prove nothing, and what was wrong with them.
+inline constexpr const char* false_proof_bucket = "false_proof";
+/// Proofs told to a peer that comes, at most; and keys that others may have us remember.
+inline constexpr std::size_t most_frauds_told = 64, most_caught = 100'000;
 /// Which task a payment is for, by the ref of its blocks.
 inline constexpr const char* task_of_ref_bucket = "task_of_ref";
 

@@ -77,6 +77,7 @@ void Farmer::on(const MessageCame& event) {
     void operator()(const AskCertificateMessage&) {}
     void operator()(const CertificateAtMessage&) {}
     void operator()(const PaymentMessage&) {}
+    void operator()(const FraudMessage&) {}
   };
   std::visit(Visitor{*this, event.from}, event.message);
 }
@@ -106,6 +107,7 @@ void Farmer::on_offer(const NodeKey& from, const Signed& message) {
 
 std::string Farmer::why_decline(const Offer& offer) const {
   if (leaving_) return "leaving";
+  if (caught_.count(offer.requester)) return "caught";
   if (options_.slots < 1) return "no_slots";
   if (options_.accept == FarmerOptions::AcceptFrom::watched && !watched_.count(offer.task)) return "not_watched";
   if (options_.accept == FarmerOptions::AcceptFrom::listed && !options_.listed.count(offer.requester) && !watched_.count(offer.task)) return "not_listed";
@@ -135,6 +137,13 @@ void Farmer::answer(KnownOffer& known, const OfferId& id) {
   Bid bid{id, options_.min_price_micro, options_.slots, options_.slots * options_.queue_per_slot, options_.limit_mode, options_.platform};
   emit(Send{requester, BidMessage{bid}});
   note("bid", {{"task", to_hex(known.offer.task)}, {"price_micro", std::to_string(bid.price_micro)}});
+}
+
+void Farmer::on(const KeyCaught& event) {
+  caught_.insert(event.key);
+  // Bids that are out are taken back; what was accepted before is finished, and what it owes is taken.
+  for (auto& [id, known] : offers_)
+    if (known.offer.requester == event.key && !known.over) { known.bid_sent = false; answer(known, id); }
 }
 
 void Farmer::on(const TaskWatched& event) {

@@ -66,7 +66,7 @@ struct FarmerOptions {
   Bytes nonce_secret;                  ///< votes' nonces are derived from it: a restart gives the same ones
 };
 
-using FarmerEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, TaskReady, TaskLost, UnitRan, HoldBad, ResultMirrored, TaskWatched, Leave, Tick>;
+using FarmerEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, KeyCaught, TaskReady, TaskLost, UnitRan, HoldBad, ResultMirrored, TaskWatched, Leave, Tick>;
 
 class Farmer {
  public:
@@ -120,6 +120,7 @@ class Farmer {
   void on(const MessageCame&);
   void on(const BlockWritten&);
   void on(const BlockRefused&);
+  void on(const KeyCaught&);
   void on(const TaskReady&);
   void on(const TaskLost&);
   void on(const UnitRan&);
@@ -152,7 +153,7 @@ class Farmer {
   FarmerOptions options_;
   TimeMs now_ = 0;
   bool leaving_ = false;
-  std::set<NodeKey> up_;
+  std::set<NodeKey> up_, caught_;
   std::map<OfferId, KnownOffer> offers_;
   std::set<TaskId> watched_;
   std::map<TaskId, TaskState> tasks_;

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "core/dict_reader.h"
+#include "core/fraud.h"
 
 namespace tnode {
 namespace {
@@ -348,6 +349,11 @@ struct FrameEncoder {
   Dict operator()(const VerdictMessage& m) { return signed_frame("verdict", m.verdict); }
   Dict operator()(const CreditMessage& m) { return {{"award", raw(m.credit.award)}, {"block", m.credit.block}, {"t", "credit"}}; }
   Dict operator()(const PaymentMessage& m) { return {{"block", m.payment.block}, {"t", "payment"}}; }
+  Dict operator()(const FraudMessage& m) {
+    List blocks;
+    for (const Bytes& block : m.fraud.blocks) blocks.emplace_back(block);
+    return {{"blocks", std::move(blocks)}, {"t", "fraud"}};
+  }
   Dict operator()(const DoneMessage& m) {
     return {{"bytes", m.done.bytes}, {"certificate", raw(m.done.certificate)}, {"certificate v1", raw(m.done.certificate_v1)}, {"offer", raw(m.done.offer)}, {"result", raw(m.done.result)}, {"t", "done"}, {"v1", raw(m.done.v1_hash)}};
   }
@@ -414,6 +420,14 @@ Result<Message> decode_message(std::string_view frame) {
     PaymentNotice p;
     p.block = r.bytes("block", block_bytes);
     return done(PaymentMessage{std::move(p)});
+  }
+  if (type == "fraud") {
+    FraudNotice f;
+    for (const auto& block : r.list("blocks", most_fraud_blocks)) {
+      if (!block.bytes() || block.bytes()->size() > block_bytes) r.refuse("a block has at most " + std::to_string(block_bytes) + " bytes");
+      else f.blocks.push_back(*block.bytes());
+    }
+    return done(FraudMessage{std::move(f)});
   }
   if (type == "done") {
     Done d;

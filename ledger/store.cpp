@@ -50,6 +50,7 @@ void Store::rollback() {
     if (change->second) impl_->open_holds.emplace(change->first, *change->second);
   }
   impl_->changed_holds.clear();
+  impl_->newly_caught.clear();
 }
 
 Result<void> Store::Impl::may_write() const {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/chain.h"
+#include "core/fraud.h"
 #include "core/types.h"
 
 namespace tnode {
@@ -57,9 +58,11 @@ class Store {
   /// Keeps a block of another's chain, whomever it concerns: evidence, compared with all that is here. True when it is new. Checks the
   /// signature; `invalid` as for keep_foreign.
   Result<bool> keep_chain_block(const Block& block);
-  /// Proofs of fraud: two blocks of one key that cannot both be honest, and the rule that says so.
-  struct Fraud { std::string rule; Block first, second; };
+  /// Proofs of fraud, one a key.
   std::vector<Fraud> frauds() const;
+  std::optional<Fraud> fraud_of(const NodeKey& key) const;
+  /// Keys caught since the last call, in this transaction or the last.
+  std::vector<NodeKey> take_newly_caught();
   /// The own DEBIT of that ref.
   std::optional<Block> debit_of(const Hash& ref) const;
   /// The payee's CREDIT on that DEBIT of ours was seen.

@@ -14,6 +14,7 @@ struct Store::Impl {
   bool in_transaction = false;
   std::optional<Error> broken;  // the first refusal of the disk in this transaction: SQLite may have rolled back by itself already
   std::optional<Block> head, head_at_begin;
+  std::vector<NodeKey> newly_caught;
   OpenHolds open_holds;
   std::vector<std::pair<Hash, std::optional<OpenHold>>> changed_holds;  // what stood there before, in this transaction: for rollback()
 
@@ -43,10 +44,9 @@ struct Store::Impl {
   void follow_holds(const Block& block);
   Result<bool> keep(const Block& block);
   Result<void> insert_foreign(const Block& block);
-  Result<void> insert_fraud(const Block& block, const BlockId& first, const std::string& rule);
-  /// What is wrong with a foreign block given those that are here: the rule and the block it clashes with.
-  struct Clash { BlockId first; std::string rule; };
-  Result<std::optional<Clash>> clash_of(const Block& block) const;
+  Result<void> insert_fraud(const Fraud& fraud);
+  /// What a block proves together with those that are here; it is the last one of the proof.
+  Result<std::optional<Fraud>> clash_of(const Block& block) const;
 };
 
 /// A row's content was checked when the store was opened, or written by this process.

@@ -40,8 +40,10 @@ TEST_CASE("a_forked_chain_of_another_key_is_noticed_and_both_halves_kept") {
   CHECK(a->find_block(block_id(one)).value() == one);
   CHECK(a->find_block(block_id(other)).value() == other);
   REQUIRE(a->frauds().size() == 1);
-  CHECK(a->frauds()[0].first == one);
-  CHECK(a->frauds()[0].second == other);
+  CHECK(a->frauds()[0].blocks == std::vector<Block>{one, other});
+  CHECK(a->fraud_of(bob.key())->rule == "signed two blocks with seq 7");
+  CHECK(a->take_newly_caught() == std::vector<NodeKey>{bob.key()});
+  CHECK(a->take_newly_caught().empty());
   CHECK(a->known_of(bob.key()).forked);
   CHECK_FALSE(a->known_of(key_of(9).key()).forked);
   SECTION("new promises of that key are refused, what it owes is taken") {

@@ -179,7 +179,7 @@ TEST_CASE("an_award_is_credited_once_also_when_two_debits_are_signed_for_it") {
   sign_block(again, alice);
   committed(*b, [&] {
     good(b->credit(debit, 1));
-    CHECK_THAT(b->credit(again, 1).error().message, has_text("two DEBITs for one award"));
+    CHECK_THAT(b->credit(again, 1).error().message, has_text("ended one HOLD twice"));
     // Another payer may use the same words for its own award.
     Block others = debit;
     others.key = carol.key();

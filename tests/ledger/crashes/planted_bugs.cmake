@@ -36,7 +36,7 @@ planted_bug(no_sync "(has forgotten a block that it sent|is not opened again: th
 planted_bug(no_outbox "never reached its payee"
   store.cpp "VALUES (?, ?, ?) ON CONFLICT (bucket, key)" "SELECT ?1, ?2, ?3 WHERE ?1 <> CAST('unclaimed' AS BLOB) ON CONFLICT (bucket, key)")
 planted_bug(seq_ignored "a fork at seq .* was not noticed"
-  foreign_blocks.cpp "if (*same_place) return" "if (false) return"
+  foreign_blocks.cpp "WHERE key = ? AND seq = ?" "WHERE key = ? AND seq = -1 - ?"
   store_open.cpp "PRIMARY KEY (key, seq)" "PRIMARY KEY (id)")
 planted_bug(ref_ignored "(two CREDITs on one DEBIT|balances add up to|credited before)"
   store.cpp "auto by_debit = impl_->database->prepare(\"SELECT bytes FROM own WHERE link = ? AND type = 5\")" "auto by_debit = impl_->database->prepare(\"SELECT bytes FROM own WHERE link = ? AND type = 0\")"
