@@ -48,11 +48,17 @@ std::string runtime_name(std::string_view manifest) { return "tnode-runtime-" + 
 Result<RuntimeId> runtime_id(std::string_view runtime) {
   auto magnet = parse_magnet(runtime);
   if (!magnet) return magnet.error();
-  if (magnet->v2_hash.is_zero()) return fail(Code::invalid, "the runtime's link has no v2 hash");
-  return rename_id<RuntimeId>(magnet->v2_hash);
+  const auto id = rename_id<RuntimeId>(magnet->v2_hash);
+  if (id.is_zero() || runtime_link(id) != runtime) return fail(Code::invalid, "a runtime is named by the magnet link of a v2 hash alone");
+  return id;
 }
 
 std::string runtime_link(const RuntimeId& id) { return format_magnet(Magnet{rename_id<Hash>(id), {}, "", {}}); }
+
+std::string platform_kind(std::string_view runtime, std::string_view platform) {
+  const auto slash = platform.rfind('/');
+  return std::string(runtime == "host" || slash == std::string_view::npos ? platform : platform.substr(slash + 1));
+}
 
 std::int64_t disk_bytes_of(std::int64_t size) { return (size / disk_block_bytes + (size % disk_block_bytes != 0) + 1) * disk_block_bytes; }
 

@@ -26,9 +26,13 @@ Result<RuntimeManifest> decode_runtime_manifest(std::string_view bytes);
 /// "tnode-runtime-" + first 16 hex digits of SHA-256(manifest).
 std::string runtime_name(std::string_view manifest);
 
-/// The runtime that a manifest or an offer names; `invalid` for "host" and for what is no magnet link of a v2 hash.
+/// The runtime that a manifest or an offer names; `invalid` for "host" and for every spelling but runtime_link's.
 Result<RuntimeId> runtime_id(std::string_view runtime);
 std::string runtime_link(const RuntimeId& id);
+
+/// What the results of a farmer may depend on, of all that its bid says of its platform ("debian-12/x86_64"): everything when it runs
+/// tasks in its own system, the machine alone when the task brings a runtime.
+std::string platform_kind(std::string_view runtime, std::string_view platform);
 
 /// What a file of that size takes on a disk, its entry included: whole blocks of 4 KiB.
 std::int64_t disk_bytes_of(std::int64_t size);

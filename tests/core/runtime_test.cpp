@@ -28,6 +28,12 @@ TEST_CASE("a_runtime_is_named_by_a_magnet_link") {
   CHECK_FALSE(runtime_id("host"));
 }
 
+TEST_CASE("with_a_runtime_only_the_machine_is_of_the_farmers_own") {
+  CHECK(platform_kind("host", "debian-12/x86_64") == "debian-12/x86_64");
+  CHECK(platform_kind(runtime_link(id("some")), "debian-12/x86_64") == "x86_64");
+  CHECK(platform_kind(runtime_link(id("some")), "x86_64") == "x86_64");
+}
+
 TEST_CASE("what_belongs_to_one_machine_has_no_place_in_a_runtime") {
   for (const char* path : {"proc", "dev/null", "tmp/x", "work", "init", "etc/passwd", "etc/resolv.conf"}) CHECK(belongs_to_machine(path));
   for (const char* path : {"etc", "etc/passwd.d", "usr/etc/passwd", "usr/bin/init", "process", "etc/alternatives"}) CHECK_FALSE(belongs_to_machine(path));
