@@ -15,6 +15,7 @@ namespace {
 constexpr TimeMs fetch_stall_ms = 60'000;
 constexpr TimeMs fetch_limit_ms = 3'600'000;    // one that trickles in does not hold its place for ever
 constexpr std::size_t max_preparing = 4;        // side by side
+constexpr std::size_t max_asked = 30;           // nodes dialled for one runtime, besides those that the DHT names
 constexpr std::int64_t tell_every_bytes = 64 << 20;
 
 std::string own_machine() {
@@ -59,7 +60,10 @@ void FarmerRuntimes::fetch(const PrepareRuntime& effect) {
   FetchTorrent request;
   request.v2_hash = rename_id<Hash>(id);
   request.parent_dir = node_.home().runtime_dir(id);
-  request.holders = {effect.holder};
+  // Other farmers are likely to have it, and one that has not is a wasted dial.
+  request.holders = node_.peers_up();
+  if (request.holders.size() > max_asked) request.holders.resize(max_asked);
+  request.holders.push_back(effect.holder);
   request.peers = {effect.endpoint};
   request.max_bytes = options_.limit_bytes / 2;  // packed, and unpacked beside it
   request.stall_ms = fetch_stall_ms;

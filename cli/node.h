@@ -79,6 +79,8 @@ class Node {
   void fetch(FetchTorrent request, FetchEnd end, std::function<void(const FetchProgress&)> progress = {});
   const std::vector<std::unique_ptr<RequesterRole>>& requesters() const { return requesters_; }
   FarmerRole* farmer() { return farmer_.get(); }
+  /// Those that a channel is open with.
+  const std::vector<NodeKey>& peers_up() const { return peers_up_; }
   /// Called after every drain; for displays.
   void on_drained(std::function<void()> action) { drained_ = std::move(action); }
   /// Swarm problems and the like: one line for the log.
