@@ -2,14 +2,16 @@
 
 #include <charconv>
 #include <filesystem>
+#include <optional>
 
 #include "cli/bundle_disk.h"
 #include "cli/node.h"
+#include "cli/runtime_store.h"
 
 namespace tnode {
 namespace {
 
-constexpr std::string_view cancel_prefix = "cancel-", pay_prefix = "pay-";
+constexpr std::string_view cancel_prefix = "cancel-", serve_prefix = "runtime-", pay_prefix = "pay-";
 
 std::string name_of(const Payment& payment) {
   return std::string(pay_prefix) + to_hex(payment.payee) + "-" + std::to_string(payment.amount) + "-" + to_hex(payment.nonce);
@@ -29,6 +31,15 @@ std::optional<Payment> payment_of(const std::string& name, const NodeKey& payer)
   return payment;
 }
 
+/// The id in a request's name; nothing when it is another request, half-written, or none at all.
+template <class Id>
+std::optional<Id> id_in(const std::string& name, std::string_view prefix) {
+  if (!name.starts_with(prefix)) return std::nullopt;
+  auto bytes = from_hex(name.substr(prefix.size()));
+  auto id = bytes ? Id::from_bytes(*bytes) : Result<Id>(bytes.error());
+  return id ? std::optional(*id) : std::nullopt;
+}
+
 }  // namespace
 
 ControlFolder::ControlFolder(Node& node, std::function<void(const TaskId&)> cancel) {
@@ -44,13 +55,13 @@ ControlFolder::ControlFolder(Node& node, std::function<void(const TaskId&)> canc
         });
         return;
       }
-      if (!name.starts_with(cancel_prefix)) return;
-      auto bytes = from_hex(name.substr(cancel_prefix.size()));
-      auto task = bytes ? TaskId::from_bytes(*bytes) : Result<TaskId>(bytes.error());
-      if (!task) return;  // half-written, or not a request at all
+      const auto task = id_in<TaskId>(name, cancel_prefix);
+      const auto runtime = id_in<RuntimeId>(name, serve_prefix);
+      if (!task && !runtime) return;
       std::error_code ec;
       std::filesystem::remove(path, ec);
-      cancel(*task);
+      if (task) return cancel(*task);
+      if (auto bundle = find_runtime(node.home(), *runtime)) node.offer(*bundle, Node::Twin::no);
     });
   });
   if (folder) folder_ = std::move(*folder);
@@ -62,6 +73,10 @@ Result<void> ask_to_cancel(const Home& home, const TaskId& task) {
 
 Result<void> ask_to_pay(const Home& home, const Payment& payment) {
   return write_file_atomically(home.control_dir() + "/" + name_of(payment), "");
+}
+
+Result<void> ask_to_serve(const Home& home, const RuntimeId& runtime) {
+  return write_file_atomically(home.control_dir() + "/" + std::string(serve_prefix) + to_hex(runtime), "");
 }
 
 }  // namespace tnode

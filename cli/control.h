@@ -24,5 +24,7 @@ class ControlFolder {
 Result<void> ask_to_cancel(const Home& home, const TaskId& task);
 /// Asks the node that runs to pay. Its store tells the rest: the DEBIT of that ref, or why there is none (payment_refused_bucket).
 Result<void> ask_to_pay(const Home& home, const Payment& payment);
+/// Asks it to serve a runtime that was packed into its home; one that starts later is asked then.
+Result<void> ask_to_serve(const Home& home, const RuntimeId& runtime);
 
 }  // namespace tnode

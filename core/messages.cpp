@@ -471,18 +471,7 @@ Result<Message> decode_message(std::string_view frame) {
   return fail(Code::invalid, "unknown message type '" + type + "'");
 }
 
-// --- hashes and signatures ---
-
-OfferId offer_id(std::string_view offer_body) { return rename_id<OfferId>(domain_hash("offer-id", offer_body)); }
-
-Signed sign_body(const KeyPair& key, std::string_view domain, Bytes body) {
-  Signed s;
-  s.signature = key.sign(domain, body);
-  s.body = std::move(body);
-  return s;
-}
-
-bool verify_body(const NodeKey& key, std::string_view domain, const Signed& signed_body) { return verify(key, domain, signed_body.body, signed_body.signature); }
+// --- a vote's commitment ---
 
 Hash commitment(const TaskId& task, UnitNumber unit, const AwardId& award, const NodeKey& farmer, const Vote& vote) {
   Dict dict;
@@ -492,16 +481,6 @@ Hash commitment(const TaskId& task, UnitNumber unit, const AwardId& award, const
   dict["unit"] = static_cast<std::int64_t>(unit);
   dict["vote"] = vote_value(vote);
   return domain_hash("commitment", bencode::encode(dict));
-}
-
-Hash award_ref(const TaskId& task, const std::vector<UnitNumber>& units, const AwardId& award) {
-  Dict dict;
-  List list;
-  for (UnitNumber u : units) list.emplace_back(static_cast<std::int64_t>(u));
-  dict["award"] = raw(award);
-  dict["task"] = raw(task);
-  dict["units"] = std::move(list);
-  return domain_hash("award-ref", bencode::encode(dict));
 }
 
 }  // namespace tnode
