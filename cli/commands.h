@@ -43,7 +43,8 @@ int run_ledger_forecast(const GlobalOptions& global, const std::string& window);
 int run_ledger_export(const GlobalOptions& global, const std::string& file);
 int run_ledger_verify(const GlobalOptions& global, const std::string& file);
 int run_ledger_import(const GlobalOptions& global, const std::string& file);
-int run_ledger_audit(const GlobalOptions& global, const std::string& key);
+/// `wait`: how long to look for the key's published head; "0s" looks only at what is here.
+int run_ledger_audit(const GlobalOptions& global, const std::string& key, const std::string& wait);
 int run_key_show(const GlobalOptions& global);
 struct RuntimePackOptions { std::string dir, name, out; };
 int run_runtime_pack(const GlobalOptions& global, const RuntimePackOptions& options);

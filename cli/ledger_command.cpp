@@ -94,30 +94,20 @@ int audit_own(const GlobalOptions& global, const OpenLedger& ledger) {
 
 }  // namespace
 
-int run_ledger_audit(const GlobalOptions& global, const std::string& key_text) {
+int run_ledger_audit(const GlobalOptions& global, const std::string& key_text, const std::string& wait) {
+  if (!key_text.empty()) {
+    auto key = parse_node_key(key_text);
+    if (!key) {
+      (void)fail_with(key.error());
+      return exit_usage;
+    }
+    auto home = Home::find(global.home);
+    auto own = home ? home->existing_key() : Result<KeyPair>(home.error());
+    if (!own || own->key() != *key) return audit_stranger(global, *key, wait);
+  }
   auto ledger = open_ledger(global);
   if (!ledger) return fail_with(ledger.error());
-  if (key_text.empty() || key_text == to_hex(ledger->own)) return audit_own(global, *ledger);
-  auto key = parse_node_key(key_text);
-  if (!key) {
-    (void)fail_with(key.error());
-    return exit_usage;
-  }
-  const auto known = ledger->store->known_of(*key);
-  std::string text = "key       " + key_text + "\nblocks    " + std::to_string(known.blocks) + " seen by this node\npaid us   " + format_credits(known.paid_to_us_micro) + " credits\npaid by us " +
-                     format_credits(known.received_from_us_micro) + " credits\n";
-  Json proof = nullptr;
-  if (auto fraud = ledger->store->fraud_of(*key)) {
-    text += "FRAUD     it " + fraud->rule + "; the proof:\n";
-    Json blocks = Json::array();
-    for (const Block& block : fraud->blocks) {
-      text += "          " + std::string(block_word(block.type)) + " block " + std::to_string(block.seq) + "  " + to_hex(block_id(block)) + "\n";
-      blocks.push_back(to_hex(encode_block(block)));
-    }
-    proof = Json{{"rule", fraud->rule}, {"blocks", blocks}};
-  }
-  Output(global).answer(Json{{"key", key_text}, {"blocks", known.blocks}, {"paid_to_us_micro", known.paid_to_us_micro}, {"received_from_us_micro", known.received_from_us_micro}, {"forked", known.forked}, {"fraud", proof}}, text, key_text);
-  return known.forked ? exit_error : exit_done;
+  return audit_own(global, *ledger);
 }
 
 int run_key_show(const GlobalOptions& global) {

@@ -20,6 +20,9 @@ Bytes export_blocks(const Store& store);
 /// The task that a block is for, when this node knows it.
 std::optional<TaskId> task_of(const Store& store, const Block& block);
 
+/// What this node's records prove of another key; with `wait` above zero also what the swarm has of it.
+int audit_stranger(const GlobalOptions& global, const NodeKey& key, const std::string& wait);
+
 /// In local time.
 std::string time_text(TimeMs time_ms);
 

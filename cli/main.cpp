@@ -127,11 +127,12 @@ int run(int argc, char** argv) {
   with_file("export", "Write this node's chain and its receipts to a file", run_ledger_export);
   with_file("verify", "Check a chain that somebody exported", run_ledger_verify);
   with_file("import", "Check another node's exported chain and keep its blocks as evidence", run_ledger_import);
-  std::string audited;
+  std::string audited, audit_wait = "20s";
   auto* audit_command = ledger_command->add_subcommand("audit", "Check this node's chain, or what is known of another key");
   audit_command->fallthrough();
   audit_command->add_option("key", audited, "A node's key")->type_name("KEY");
-  audit_command->callback([&] { status = run_ledger_audit(global, audited); });
+  audit_command->add_option("--wait", audit_wait, "How long to look for the key's published head; 0s: only what is here")->type_name("DURATION")->capture_default_str()->take_last();
+  audit_command->callback([&] { status = run_ledger_audit(global, audited, audit_wait); });
 
   DevnetOptions devnet;
   auto* devnet_command = app.add_subcommand("devnet", "Everything at once on this machine: a private DHT, farmers, a requester, the result");

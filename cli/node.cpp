@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "cli/chain_publisher.h"
 #include "cli/farmer_role.h"
 #include "cli/requester_role.h"
 #include "cli/task_record.h"
@@ -49,6 +50,7 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options, std::unique_ptr<E
   if (!swarm) return swarm.error();
   node->swarm_ = std::move(*swarm);
   for (int i = 0; i < worker_threads; ++i) node->workers_.emplace_back([self] { self->work_loop(); });
+  node->publisher_ = std::make_unique<ChainPublisher>(*node);
   if (node->executor_)
     node->executor_->on_report([self](ExecutionReport report) {
       self->post([self, report = std::move(report)] { if (self->farmer_) self->farmer_->on_report(report); });
@@ -295,6 +297,8 @@ void Node::on(const FetchProgress& event) {
   for (auto& each : it->second)
     if (each.progress) each.progress(event);
 }
+
+void Node::on(const ItemPublished& event) { publisher_->heard(event); }
 
 void Node::on(const SwarmProblem& event) {
   if (problem_) problem_(event.what);

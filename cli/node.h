@@ -21,6 +21,7 @@
 
 namespace tnode {
 
+class ChainPublisher;
 class FarmerRole;
 class RequesterRole;
 
@@ -99,6 +100,8 @@ class Node {
   void on(const FetchDone& event);
   void on(const FetchFailed& event);
   void on(const FetchProgress& event);
+  void on(const ItemPublished& event);
+  void on(const ItemFound&) {}  // a node publishes; audits look up
   void on(const SwarmProblem& event);
   void route(const NodeKey& from, Message message);
   void take_credit(const NodeKey& from, const Credit& credit);
@@ -116,6 +119,7 @@ class Node {
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<FarmerRole> farmer_;
+  std::unique_ptr<ChainPublisher> publisher_;
   std::vector<std::unique_ptr<RequesterRole>> requesters_;
   std::vector<NodeKey> peers_up_;
   std::map<NodeKey, std::string> caught_;  // keys that are refused, and why

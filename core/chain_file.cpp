@@ -15,9 +15,13 @@ bool halves_fit(const Block& debit, const Block& credit) {
          credit.ref == debit.ref && credit.amount == debit.amount;
 }
 
-Result<void> add_own(ChainReport& report, const Block& block) {
+Result<void> add_own(ChainReport& report, const Block& block, const std::optional<VerifiedMark>& mark) {
   if (auto good = report.chain.add(block); !good) return good;
-  if (!verify_block(block)) return broken(block, "its signature is wrong");
+  if (mark && block.seq == mark->seq && block_id(block) != mark->id) return broken(block, "another one stood here when this chain was verified before");
+  if (!mark || block.seq > mark->seq) {
+    if (!verify_block(block)) return broken(block, "its signature is wrong");
+    ++report.signatures;
+  }
   std::optional<Micro> sum = 0;
   if (block.type == BlockType::credit) {
     ++report.credits;
@@ -35,7 +39,7 @@ Result<void> add_own(ChainReport& report, const Block& block) {
 
 }  // namespace
 
-Result<ChainReport> verify_chain_file(std::string_view file) {
+Result<ChainReport> verify_chain_file(std::string_view file, const std::optional<VerifiedMark>& mark) {
   if (file.empty() || file.size() % block_bytes != 0) return fail(Code::invalid, "a file of blocks has a multiple of " + std::to_string(block_bytes) + " bytes, and at least one block; this one has " + std::to_string(file.size()));
   ChainReport report;
   std::map<BlockId, std::size_t> payments;  // own DEBITs by their id, own CREDITs by the DEBIT's
@@ -45,7 +49,7 @@ Result<ChainReport> verify_chain_file(std::string_view file) {
     if (!block) return fail(Code::invalid, "the block at byte " + std::to_string(at) + ": " + block.error().message);
     if (!report.chain.head() || block->key == report.key()) {
       if (!report.others.empty()) return broken(*block, "a chain's own blocks stand before those of others");
-      if (auto good = add_own(report, *block); !good) return good.error();
+      if (auto good = add_own(report, *block, mark); !good) return good.error();
       if (block->type == BlockType::debit) payments[block_id(*block)] = report.own.size() - 1;
       if (block->type == BlockType::credit) payments[block->link] = report.own.size() - 1;
     } else {
@@ -58,9 +62,10 @@ Result<ChainReport> verify_chain_file(std::string_view file) {
       if (!joined.insert(id).second) return broken(*block, "its payment has its other half already");
       ++(debit ? report.credits_proved : report.debits_receipted);
       report.others.push_back(*block);
+      ++report.signatures;
     }
-    ++report.signatures;
   }
+  if (mark && report.chain.blocks() <= mark->seq) return fail(Code::invalid, "the chain is shorter than when it was verified before");
   for (const auto& [debit, place] : payments)
     if (report.own[place].type == BlockType::credit && !joined.count(debit)) report.unproved_micro += report.own[place].amount;
   return report;

@@ -20,7 +20,11 @@ struct ChainReport {
   const NodeKey& key() const { return chain.head()->key; }
 };
 
-/// Replays the chain, checks every signature, and joins the halves. `invalid` names the first block that does not hold.
-Result<ChainReport> verify_chain_file(std::string_view file);
+/// A block of the chain that was verified before: each block names the one before it, so nothing up to it can have changed.
+struct VerifiedMark { std::uint64_t seq = 0; BlockId id; };
+
+/// Replays the chain, checks every signature behind the mark, and joins the halves. `invalid` names the first block that does not hold,
+/// or says that the chain no longer leads through the mark.
+Result<ChainReport> verify_chain_file(std::string_view file, const std::optional<VerifiedMark>& mark = {});
 
 }  // namespace tnode

@@ -290,6 +290,20 @@ void Store::scan_halves(const std::function<void(const Block&)>& each) const {
   while (row.row()) each(block_of_row(row.blob_at(0)));
 }
 
+std::optional<Block> Store::half_of(const Block& own) const {
+  if (own.type != BlockType::credit && own.type != BlockType::debit) return std::nullopt;
+  const bool credit = own.type == BlockType::credit;
+  auto row = impl_->database->prepare(credit ? "SELECT bytes FROM foreign_blocks WHERE id = ?" : "SELECT bytes FROM foreign_blocks WHERE link = ? AND type = 5");
+  if (!row.blob(credit ? own.link.view() : block_id(own).view()).row()) return std::nullopt;
+  return block_of_row(row.blob_at(0));
+}
+
+void Store::scan_foreign(const NodeKey& key, const std::function<void(const Block&)>& each) const {
+  auto row = impl_->database->prepare("SELECT bytes FROM foreign_blocks WHERE key = ? ORDER BY seq");
+  row.blob(key.view());
+  while (row.row()) each(block_of_row(row.blob_at(0)));
+}
+
 const OpenHolds& Store::open_holds() const { return impl_->open_holds; }
 
 // --- records ---

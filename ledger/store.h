@@ -78,6 +78,10 @@ class Store {
 
   /// Halves of others in payments of the own chain: the DEBIT behind each CREDIT, the CREDIT on each DEBIT where it was seen. By their author and place.
   void scan_halves(const std::function<void(const Block&)>& each) const;
+  /// The other half of one own CREDIT or DEBIT, where it is known.
+  std::optional<Block> half_of(const Block& own) const;
+  /// What is here of another's chain, by seq.
+  void scan_foreign(const NodeKey& key, const std::function<void(const Block&)>& each) const;
   const OpenHolds& open_holds() const;
 
   // Records of the two roles: small values under (bucket, key). Encoding is the caller's.

@@ -182,7 +182,7 @@ def an_imported_chain_is_evidence_against_its_fork(program):
         assert world.json_of(["ledger", "import", world.path("payer.blocks")], home="judge")["new_blocks"] == 0
         forked = world.run(["-o", "json", "ledger", "import", world.path("copy.blocks")], home="judge")
         assert forked.returncode == 1 and json.loads(forked.stdout)["frauds_found"] > 0, forked
-        audit = world.run(["ledger", "audit", first["key"]], home="judge")
+        audit = world.run(["ledger", "audit", first["key"], "--wait", "0s"], home="judge")
         assert audit.returncode == 1 and "two blocks with seq" in audit.stdout, audit
         own = world.run(["ledger", "import", world.path("payer.blocks")], home="payer")
         assert own.returncode == 1 and "this node's own chain" in own.stderr, own
@@ -229,7 +229,7 @@ def a_fork_is_found_told_to_counterparties_and_refused_by_all(program):
         victim = world.farmer("victim")
         friend = world.farmer("friend", peers=[victim.listen])
         key, net = fork_of(world, victim)
-        assert world.json_of(["ledger", "audit", key], home="friend")["fraud"] is None
+        assert world.json_of(["ledger", "audit", key, "--wait", "0s"], home="friend")["fraud"] is None
         world.json_of(net + ["ledger", "pay", victim.key, "3", "--wait", "2s"], home="copy")  # a second block at the same place
         knows = lambda home: world.run(["-o", "json", "ledger", "audit", key], home=home)
         for home in ("victim", "friend"):
@@ -265,7 +265,7 @@ def a_false_accusation_costs_its_sender_alone(program):
             until(lambda: "down " in liar.stdout(), f"a liar with {what} is let go")
             assert b"false_proof" in bytes.fromhex([l for l in liar.stdout().splitlines() if l.startswith("message") and "66616c73655f70726f6f66" in l][0].split()[2])
             liar.stop()
-            assert world.run(["ledger", "audit", accused], home="judge").returncode == 0, what
+            assert world.run(["ledger", "audit", accused, "--wait", "0s"], home="judge").returncode == 0, what
         assert world.json_of(net + ["ledger", "pay", judge.key, "1"], home="accused")["receipt"] and paid["receipt"]
         assert judge.running()
 
@@ -280,8 +280,40 @@ def anybody_may_hand_over_a_proof_that_holds(program):
         judge = world.farmer("judge", ["--slots", "0"])
         witness = stranger(world, "witness", judge.listen, 0x50)
         witness.tell(fraud_frame(here[3], there[3]))
-        until(lambda: world.run(["ledger", "audit", key], home="judge").returncode == 1, "the judge is convinced")
+        until(lambda: world.run(["ledger", "audit", key, "--wait", "0s"], home="judge").returncode == 1, "the judge is convinced")
         assert "down " not in witness.stdout()
+
+
+# --- audits over the swarm ---
+
+def a_stranger_audits_a_chain_from_the_swarm_and_fetches_nothing_twice(program):
+    with World(program) as world:
+        hub = world.farmer("hub", ["--slots", "0"])
+        payee = world.farmer("payee", ["--slots", "0"], bootstrap=[hub.listen], peers=[hub.listen])
+        payer = world.farmer("payer", ["--slots", "0"], bootstrap=[hub.listen], peers=[payee.listen])
+        for _ in range(3):
+            assert world.json_of(["ledger", "pay", payee.key, "1"], home="payer")["receipt"]
+        net = ["-o", "json", "--listen", "127.0.0.1:0", "--bootstrap", hub.listen, "--peer", payer.listen]
+
+        def audit(blocks, key=payer.key):
+            """What a stranger proves, once the chain is published up to so many blocks."""
+            def current():
+                done = world.run(net + ["ledger", "audit", key], home="stranger")
+                proved = json.loads(done.stdout)["published"] if done.returncode == 0 else None
+                return proved if proved and proved["blocks"] == blocks else None
+            return until(current, f"{blocks} blocks are published")
+        first = audit(7)
+        own = world.json_of(["ledger", "balance"], home="payer")
+        assert (first["head"], first["balance_micro"], first["debits"], first["unproved_micro"]) == (own["head"], own["balance_micro"], 3, 0), (first, own)
+        again = audit(7)
+        assert again["signatures"] == again["debits_receipted"] and again["bundles_fetched"] == 0, again  # only the halves
+        other = audit(4, payee.key)
+        assert other["credits"] == other["credits_proved"] == 3 and other["sample"]["found"] == 3 and other["sample"]["missing"] == 0, other
+        world.json_of(["ledger", "pay", payee.key, "1"], home="payer")
+        grown = audit(9)
+        assert grown["bundles_fetched"] == 1 and grown["signatures"] - grown["debits_receipted"] <= 2, grown
+        unknown = world.run(net + ["ledger", "audit", "ab" * 32, "--wait", "2s"], home="stranger")
+        assert unknown.returncode == 5 and json.loads(unknown.stdout)["published"] is None, unknown
 
 
 if __name__ == "__main__":
@@ -295,4 +327,5 @@ if __name__ == "__main__":
         a_fork_is_found_told_to_counterparties_and_refused_by_all,
         a_false_accusation_costs_its_sender_alone,
         anybody_may_hand_over_a_proof_that_holds,
+        a_stranger_audits_a_chain_from_the_swarm_and_fetches_nothing_twice,
     ])
