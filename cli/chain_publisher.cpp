@@ -42,7 +42,7 @@ void ChainPublisher::look() {
 void ChainPublisher::advance() {
   const std::uint64_t blocks = node_.store().balance().blocks;
   if (!busy_ && blocks > bundled_) bundle(bundled_ / segment_blocks * segment_blocks);
-  else if (!busy_ && head_ && (published_ < bundled_ || node_.now() >= published_ms_ + republish_ms)) say_head();
+  else if (!busy_ && head_ && node_.now() >= said_ms_ + put_wait_ms && (published_ < bundled_ || node_.now() >= published_ms_ + republish_ms)) say_head();
 }
 
 void ChainPublisher::bundle(std::uint64_t first) {
@@ -82,11 +82,16 @@ void ChainPublisher::kept(std::uint64_t first, const Block& last, const Result<S
 }
 
 void ChainPublisher::say_head() {
+  said_ms_ = node_.now();
   node_.after_commit([this, head = *head_] { node_.swarm().publish_item(head_salt, encode_published_head(head), static_cast<std::int64_t>(head.block.seq) + 1); });
 }
 
 void ChainPublisher::heard(const ItemPublished& event) {
-  if (event.salt != head_salt || event.nodes == 0) return;
+  if (event.salt != head_salt) return;
+  if (event.nodes == 0) {  // the DHT is not reached yet: again at the next look
+    said_ms_ = 0;
+    return;
+  }
   published_ = static_cast<std::uint64_t>(event.seq);
   published_ms_ = node_.now();
 }

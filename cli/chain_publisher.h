@@ -29,11 +29,12 @@ class ChainPublisher {
   std::optional<PublishedHead> head_;       ///< what was made last
   std::optional<StoredBundle> rest_;        ///< the bundle of the open segment, replaced when it grows
   std::uint64_t published_ = 0;             ///< blocks up to the head that the DHT took
-  TimeMs published_ms_ = 0;
+  TimeMs published_ms_ = 0, said_ms_ = 0;
 };
 
 inline constexpr const char* segment_bucket = "segment";       ///< sealed segments' bundles, by number
 inline constexpr TimeMs publish_every_ms = 2'000;               ///< how often it is looked whether the chain has grown
+inline constexpr TimeMs put_wait_ms = 20'000;                   ///< a put that was not answered by then is made again
 inline constexpr TimeMs republish_ms = 1'800'000;               ///< DHT nodes forget after two hours
 
 }  // namespace tnode

@@ -24,6 +24,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr TimeMs ask_again_ms = 1'000;    // a search in a DHT that is not reached yet finds nothing: asked again
+constexpr TimeMs settle_ms = 1'500;       // after the first head was found: others may know a newer one; silent DHT nodes are not waited for
 constexpr std::size_t sample_size = 3;    // counterparties whose chains are looked into
 constexpr TimeMs fetch_stall_ms = 20'000;
 
@@ -67,6 +68,7 @@ Result<void> Auditor::start() {
   if (!options) return options.error();
   // A passing client needs no name of its own; the home's key may belong to a node that runs.
   if (getrandom(options->key_seed.data(), options->key_seed.size(), 0) != static_cast<ssize_t>(options->key_seed.size())) return fail(Code::io, "no randomness to be had");
+  options->join_board = false;
   peers_ = options->peers;
   auto started = Swarm::start(*options, [this](SwarmEvent event) { waiting_.tell(std::move(event)); });
   if (!started) return started.error();
@@ -76,7 +78,7 @@ Result<void> Auditor::start() {
 
 Result<PublishedHead> Auditor::find_head(const NodeKey& key) {
   std::optional<PublishedHead> newest;
-  const TimeMs end = steady_ms() + wait_ms_;
+  TimeMs end = steady_ms() + wait_ms_;
   for (TimeMs now = steady_ms(), ask_at = 0; now < end && !waiting_.interrupted(); now = steady_ms()) {
     if (now >= ask_at) {
       swarm_->find_item(key, head_salt);
@@ -88,6 +90,7 @@ Result<PublishedHead> Auditor::find_head(const NodeKey& key) {
     auto head = decode_published_head(key, found->value);
     if (!head) return head.error();
     if (newest && newest->block.seq == head->block.seq && block_id(newest->block) != block_id(head->block)) return fail(Code::invalid, "two heads are published at seq " + std::to_string(head->block.seq));
+    if (!newest) end = std::min(end, now + settle_ms);
     if (!newest || head->block.seq > newest->block.seq) newest = *head;
     if (found->last) return *newest;
   }

@@ -83,7 +83,7 @@ int run_ledger_import(const GlobalOptions& global, const std::string& path) {
   if (auto made = home->make(); !made) return fail_with(made.error());
   auto key = home->key();
   if (!key) return fail_with(key.error());
-  if (report->key() == key->key()) return fail_with(fail(Code::refused, path + " is this node's own chain: what is in the store is newer or the same; a lost store comes back by `tnode key restore`"));
+  if (report->key() == key->key()) return fail_with(fail(Code::refused, path + " is this node's own chain: what stands in the store is newer or the same, and an older chain must never be put back"));
   Store::Options options;
   options.path = home->store_path();
   options.key = key->key();

@@ -231,7 +231,7 @@ def a_fork_is_found_told_to_counterparties_and_refused_by_all(program):
         key, net = fork_of(world, victim)
         assert world.json_of(["ledger", "audit", key, "--wait", "0s"], home="friend")["fraud"] is None
         world.json_of(net + ["ledger", "pay", victim.key, "3", "--wait", "2s"], home="copy")  # a second block at the same place
-        knows = lambda home: world.run(["-o", "json", "ledger", "audit", key], home=home)
+        knows = lambda home: world.run(["-o", "json", "ledger", "audit", key, "--wait", "0s"], home=home)
         for home in ("victim", "friend"):
             until(lambda: knows(home).returncode == 1, f"{home} has the proof")
             fraud = json.loads(knows(home).stdout)["fraud"]
@@ -296,7 +296,7 @@ def a_stranger_audits_a_chain_from_the_swarm_and_fetches_nothing_twice(program):
         net = ["-o", "json", "--listen", "127.0.0.1:0", "--bootstrap", hub.listen, "--peer", payer.listen]
 
         def audit(blocks, key=payer.key):
-            """What a stranger proves, once the chain is published up to so many blocks."""
+            """What a stranger proves, once the chain is published up to so many blocks: a small DHT takes a new head in a quarter of a minute."""
             def current():
                 done = world.run(net + ["ledger", "audit", key], home="stranger")
                 proved = json.loads(done.stdout)["published"] if done.returncode == 0 else None
