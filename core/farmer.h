@@ -92,6 +92,8 @@ class Farmer {
     Signed message;
     bool bid_sent = false;
     bool over = false;
+    bool leased = false;          // we worked for it
+    std::optional<ResultId> result;  // what its requester asked us to keep alive
     std::string declined;         // reason word
   };
   enum class Step : std::uint8_t { waiting, running, ran, revealed };
@@ -114,6 +116,16 @@ class Farmer {
     std::map<UnitNumber, UnitWork> units;
   };
   enum class TaskState : std::uint8_t { unknown, fetching, ready };
+  struct KnownTask {
+    TaskState state = TaskState::unknown;
+    // Of the manifest, once it is ready: what an offer must say too.
+    UnitNumber units = 0;
+    std::int64_t batch = 1;
+    Resources resources;
+    bool contradicts(const Offer& offer) const {
+      return state == TaskState::ready && (units != offer.units || batch != offer.batch || resources != offer.resources);
+    }
+  };
 
   void on(const PeerCame&);
   void on(const PeerLeft&);
@@ -145,6 +157,9 @@ class Farmer {
   void reveal(Lease& lease, const std::vector<UnitNumber>& units);
   TimeMs ends_ms(const Lease& lease) const;
   void drop_lease(const AwardId& id, const std::string& why);
+  bool room_for(const Offer& offer, const NodeKey& from);
+  void pass_on_offers(const NodeKey& to);
+  bool voted_elsewhere(const ResultId& result, const AwardId& award) const;
   void refuse(const NodeKey& to, const Hash& about, std::string reason, std::string detail);
   template <class E> void emit(E effect) { effects_.emplace_back(std::move(effect)); }
   void note(std::string what, std::vector<std::pair<std::string, std::string>> fields) { emit(Note{std::move(what), std::move(fields)}); }
@@ -155,7 +170,7 @@ class Farmer {
   std::set<NodeKey> up_;
   std::map<OfferId, KnownOffer> offers_;
   std::set<TaskId> watched_;
-  std::map<TaskId, TaskState> tasks_;
+  std::map<TaskId, KnownTask> tasks_;
   std::map<AwardId, Lease> leases_;
   std::map<std::uint64_t, std::pair<AwardId, UnitNumber>> running_;
   std::map<ResultId, NodeKey> mirror_asked_;
@@ -167,6 +182,9 @@ class Farmer {
 };
 
 inline constexpr std::size_t max_offers_known = 10'000;
+inline constexpr std::size_t max_offers_of_one = 256;     ///< of one requester: keys are free, but each needs its own channel to be preferred
+inline constexpr std::size_t max_offers_passed_on = 256;  ///< to a node that comes; below swarm's max_backlog_bytes with the largest offers
+inline constexpr std::size_t max_leases = 4'096;
 inline constexpr int max_sandbox_failures = 3;
 inline constexpr TimeMs lease_slack_ms = 30'000;  ///< kept after a lease's end, in case the requester's clock or channel is late
 
