@@ -55,7 +55,8 @@ void FarmerRole::reseed() {
       auto bundle = find_bundle(path);
       if (!bundle) return {};
       return [this, bundle = std::move(*bundle)] {
-        node_.offer(bundle, fs::exists(bundle.parent_dir + "/" + twin_torrent_name) ? Node::Twin::yes : Node::Twin::no);
+        std::error_code ec;
+        node_.offer(bundle, fs::exists(bundle.parent_dir + "/" + twin_torrent_name, ec) ? Node::Twin::yes : Node::Twin::no);
       };
     });
 }

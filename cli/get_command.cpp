@@ -6,7 +6,6 @@
 #include <condition_variable>
 #include <deque>
 #include <filesystem>
-#include <fstream>
 #include <mutex>
 #include <set>
 
@@ -44,7 +43,8 @@ Result<Wanted> wanted_by_id(const Home& home, const std::string& id) {
     wanted.local_dir = whole ? home.result_dir(record.result) : home.task_dir(record.offer.task);
     return true;
   };
-  if (fs::exists(home.store_path())) {
+  std::error_code ec;
+  if (fs::exists(home.store_path(), ec)) {
     auto store = open_store_for_reading(home);
     if (!store) return store.error();
     auto record = match_task_record(**store, id);
@@ -68,18 +68,18 @@ Result<Wanted> find_wanted(const Home& home, const std::string& what) {
     return wanted;
   }
   if (all_hex(what) || what == "last") return wanted_by_id(home, what);
-  std::ifstream file(what, std::ios::binary);
-  if (!file) return fail(Code::invalid, "'" + what + "' is neither a magnet link, nor an id, nor a file that is there");
-  Bytes bytes{std::istreambuf_iterator<char>(file), {}};
-  if (bytes.starts_with("magnet:")) {
-    while (!bytes.empty() && std::isspace(static_cast<unsigned char>(bytes.back()))) bytes.pop_back();
-    return find_wanted(home, bytes);
+  auto bytes = read_file(what);
+  if (!bytes && bytes.error().code == Code::not_found) return fail(Code::invalid, "'" + what + "' is neither a magnet link, nor an id, nor a file that is there");
+  if (!bytes) return bytes.error();
+  if (bytes->starts_with("magnet:")) {
+    while (!bytes->empty() && std::isspace(static_cast<unsigned char>(bytes->back()))) bytes->pop_back();
+    return find_wanted(home, *bytes);
   }
-  auto torrent = parse_canonical_torrent(bytes);
+  auto torrent = parse_canonical_torrent(*bytes);
   if (!torrent) return fail(Code::invalid, what + " is no task or result of tnode: " + torrent.error().message);
   wanted.request.v2_hash = torrent->v2_hash;
   wanted.request.v1_hash = torrent->v1_hash;
-  wanted.request.torrent = bytes;
+  wanted.request.torrent = std::move(*bytes);
   return wanted;
 }
 

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
 
 #include "cli/bundle_disk.h"
 
@@ -52,11 +51,11 @@ Result<StoredBundle> pack_task(const Home& home, const TaskFile& task) {
 }
 
 Result<TaskSpec> read_manifest(const StoredBundle& bundle) {
-  std::ifstream file(bundle.dir() + "/manifest", std::ios::binary);
-  Bytes bytes{std::istreambuf_iterator<char>(file), {}};
-  auto spec = decode_manifest(bytes);
+  auto bytes = read_file(bundle.dir() + "/manifest");
+  if (!bytes) return fail(bytes.error().code, "it is no task: " + bytes.error().message);
+  auto spec = decode_manifest(*bytes);
   if (!spec) return fail(spec.error().code, "it is no task: " + spec.error().message);
-  if (bundle.torrent.name != task_name(bytes)) return fail(Code::invalid, "it is no task: its name does not belong to its manifest");
+  if (bundle.torrent.name != task_name(*bytes)) return fail(Code::invalid, "it is no task: its name does not belong to its manifest");
   return spec;
 }
 

@@ -1,7 +1,6 @@
 #include "cli/requester_role.h"
 
 #include <filesystem>
-#include <fstream>
 
 #include "cli/bundle_disk.h"
 #include "cli/node.h"
@@ -19,10 +18,10 @@ RequesterOptions requester_options(const Node& node, const TaskRecord& record) {
 }
 
 Result<void> check_unit_bundle(const StoredBundle& bundle, const TaskId& task, UnitNumber unit, const Outcome& outcome) {
-  std::ifstream file(bundle.dir() + "/manifest", std::ios::binary);
-  Bytes manifest{std::istreambuf_iterator<char>(file), {}};
-  if (bundle.torrent.name != result_name(manifest)) return fail(Code::invalid, "the result's name does not belong to its manifest");
-  return check_unit_result_manifest(manifest, task, unit, outcome);
+  auto manifest = read_file(bundle.dir() + "/manifest");
+  if (!manifest) return manifest.error();
+  if (bundle.torrent.name != result_name(*manifest)) return fail(Code::invalid, "the result's name does not belong to its manifest");
+  return check_unit_result_manifest(*manifest, task, unit, outcome);
 }
 
 /// One bundle out of those of all units; the unit's own when there is just one.

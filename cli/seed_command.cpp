@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 
 #include "cli/bundle_disk.h"
 #include "cli/commands.h"
@@ -27,10 +26,9 @@ namespace {
 
 /// From a .torrent: its payload is in the home, beside the file, or it has to be fetched first.
 Result<PackedTask> open_torrent(const Home& home, const std::string& path, const Terms& terms) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return fail(Code::not_found, "there is no file " + path);
-  Bytes bytes{std::istreambuf_iterator<char>(file), {}};
-  auto torrent = parse_canonical_torrent(bytes);
+  auto bytes = read_file(path);
+  if (!bytes) return bytes.error().code == Code::not_found ? fail(Code::not_found, "there is no file " + path) : bytes.error();
+  auto torrent = parse_canonical_torrent(*bytes);
   if (!torrent) return fail(Code::invalid, path + " is no task of tnode: " + torrent.error().message);
   const std::string parent = home.task_dir(rename_id<TaskId>(torrent->v2_hash));
   auto bundle = find_bundle(parent);
@@ -155,7 +153,8 @@ int SeedCommand::dry_run(const TaskFile& task) {
 
 /// The task is done already: the answer is here.
 std::optional<int> SeedCommand::answer_at_once() {
-  if (options_.again || !fs::exists(home_->store_path())) return std::nullopt;
+  std::error_code ec;
+  if (options_.again || !fs::exists(home_->store_path(), ec)) return std::nullopt;
   auto store = open_store_for_reading(*home_);
   if (!store) return std::nullopt;  // the writer that opens it next says what is wrong
   auto record = find_task_record(**store, rename_id<TaskId>(task_.bundle.torrent.v2_hash));
@@ -209,8 +208,8 @@ int SeedCommand::coordinate() {
       node_->leave();
     });
   });
+  // The node itself outlives `signals`: who is impatient may press Ctrl-C again while it leaves.
   if (auto ran = node_->run(); !ran) return fail_with(ran.error());
-  node_.reset();
   return status_;
 }
 
