@@ -48,7 +48,7 @@ void WatchedTasks::take_torrent(const std::string& path) {
   if (!bytes) return reject(path, bytes.error().message);
   auto torrent = parse_canonical_torrent(*bytes);
   if (!torrent) return reject(path, "it is no task of tnode: " + torrent.error().message);
-  if (!torrent->name.starts_with("tnode-")) return reject(path, "it is no task of tnode: its name is " + torrent->name);
+  if (!torrent->name.starts_with(bundle_name_prefix)) return reject(path, "it is no task of tnode: its name is " + torrent->name);
   watch(path, torrent->v2_hash, torrent->v1_hash, torrent->bytes, {});
 }
 
