@@ -187,6 +187,7 @@ void RequesterRole::carry(const AssembleResult&) {
     auto bundle = assemble(home, task, units);
     Result<void> copied;
     if (bundle) copied = export_outputs(bundle->torrent, bundle->dir(), out);
+    if (bundle && copied) copied = write_torrent_and_twin(*bundle, out);
     Result<StoredBundle> certificate = fail(Code::not_found, "");
     if (bundle && copied) certificate = certify(home, offer, task, rename_id<ResultId>(bundle->torrent.v2_hash), units, reveals);
     return [this, bundle, copied, certificate] {
@@ -200,7 +201,6 @@ void RequesterRole::carry(const AssembleResult&) {
       record_.result_name = torrent.name;
       record_.result_bytes = torrent.total_size;
       node_.offer(*bundle, Node::Twin::yes);
-      write_torrents(*bundle, record_.out);
       ResultAssembled assembled{true, false, {}, record_.result, record_.result_v1, record_.result_bytes, {}, {}};
       if (certificate) {
         assembled.certificate = certificate->torrent.v2_hash;
@@ -210,15 +210,6 @@ void RequesterRole::carry(const AssembleResult&) {
       }
       hear(std::move(assembled));
     };
-  });
-}
-
-/// The .torrent of the result and its twin, beside the folder that the outputs were copied to.
-void RequesterRole::write_torrents(const StoredBundle& bundle, const std::string& out) {
-  node_.work([bundle, out]() -> std::function<void()> {
-    (void)write_file_atomically(out + ".torrent", bundle.torrent.bytes);
-    if (auto twin = v1_twin_of(bundle)) (void)write_file_atomically(out + ".v1.torrent", *twin);
-    return {};
   });
 }
 

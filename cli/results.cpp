@@ -86,6 +86,13 @@ Result<Bytes> v1_twin_of(const StoredBundle& bundle) {
   return twin;
 }
 
+Result<void> write_torrent_and_twin(const StoredBundle& bundle, const std::string& stem) {
+  if (auto written = write_file_atomically(stem + ".torrent", bundle.torrent.bytes); !written) return written;
+  auto twin = v1_twin_of(bundle);
+  if (!twin) return twin.error();
+  return write_file_atomically(stem + ".v1.torrent", *twin);
+}
+
 Result<PackedResult> pack_unit_result(const Home& home, const std::string& collected_dir, const TaskId& task, UnitNumber unit, const ExecutionReport& report) {
   const Bytes manifest = unit_result_manifest(task, unit, report.outcome, report.failed_index);
   const std::string name = result_name(manifest);
