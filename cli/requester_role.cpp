@@ -1,9 +1,11 @@
 #include "cli/requester_role.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "cli/bundle_disk.h"
 #include "cli/node.h"
+#include "core/amount.h"
 #include "core/result_manifest.h"
 
 namespace tnode {
@@ -64,6 +66,13 @@ Result<StoredBundle> certify(const Home& home, const Signed& offer, const TaskId
     certificate.units[unit] = bundle->torrent.info;
   }
   return keep_certificate(home, certificate, task);
+}
+
+/// No honest run leaves more: each index has its own disk limit. Farmers that agree on something else do not fill ours.
+std::int64_t max_result_bytes(const Offer& offer) {
+  constexpr std::int64_t manifest_bytes = 64 << 10;
+  auto outputs = checked_multiply(offer.resources.disk_bytes, offer.batch);
+  return std::min(outputs.value_or(max_bundle_bytes), max_bundle_bytes - manifest_bytes) + manifest_bytes;
 }
 
 std::vector<SignedReveal> kept_reveals(const Store& store, const OfferId& offer) {
@@ -173,6 +182,7 @@ void RequesterRole::carry(const FetchResult& effect) {
   request.v1_hash = effect.v1_hash;
   request.parent_dir = dir;
   request.holders = effect.holders;
+  request.max_bytes = max_result_bytes(record_.offer);
   request.stall_ms = fetch_stall_ms;
   node_.fetch(std::move(request), [this, dir, checked, unit = effect.unit](const FetchDone* done, const std::string& problem) {
     if (!done) return fetched(unit, fail(Code::timeout, problem));
