@@ -50,13 +50,31 @@ struct FarmingNode {
 
 }  // namespace
 
-TEST_CASE("a_payment_for_no_award_of_ours_is_not_booked") {
+TEST_CASE("a_payment_is_booked_for_an_award_that_was_taken_and_for_no_more_than_it_promised") {
   FarmingNode f;
-  // Booked, it would make us owed more than we let anyone owe us: no work would be taken again.
-  Block debit = f.block(BlockType::debit, Hash{}, 20'000 * credit_micro);
-  debit.balance = -debit.amount;
+  Offer offer;
+  offer.requester = f.stranger.key();
+  offer.max_price_micro = credit_micro;
+  offer.expires_ms = wall_clock_ms() + 3'600'000;
+  offer.run_ms = 1'000;
+  Award award{offer_id(encode(offer)), {}, offer.task, f.node->key().key(), {0}, credit_micro, 60'000, {}};
+  const Hash ref = award_ref(offer.task, award.units, award.award);
+  Block hold = f.block(BlockType::hold, ref, credit_micro);
+  hold.held = credit_micro;
+  sign_block(hold, f.stranger);
+  award.hold = encode_block(hold);
+
+  const bool taken = GENERATE(true, false);
+  const Micro amount = GENERATE(credit_micro, 20'000 * credit_micro);
+  Block debit = f.block(BlockType::debit, ref, amount);
+  debit.seq = hold.seq + 1;
+  debit.prev = debit.link = block_id(hold);
+  debit.balance = -amount;
   sign_block(debit, f.stranger);
-  AwardId award;
-  f.hear({VerdictMessage{sign_body(f.stranger, verdict_domain, encode(Verdict{award, {}, encode_block(debit)}))}});
-  CHECK(f.node->store().balance().balance_micro == 0);
+  std::vector<Message> messages;
+  if (taken) messages = {OfferMessage{sign_body(f.stranger, offer_domain, encode(offer))}, AwardMessage{sign_body(f.stranger, award_domain, encode(award))}};
+  messages.push_back(VerdictMessage{sign_body(f.stranger, verdict_domain, encode(Verdict{award.award, {{0, UnitVerdict::accepted}}, encode_block(debit)}))});
+  f.hear(messages);
+  // Booked without an award it would make us owed more than we let anyone owe us: no work would be taken again.
+  CHECK(f.node->store().balance().balance_micro == (taken && amount == credit_micro ? credit_micro : 0));
 }
