@@ -91,6 +91,7 @@ void Farmer::on_award(const NodeKey& from, const Signed& message) {
   if (award->farmer != options_.key->key() || award->task != offer.task) return refuse(from, about, "not_for_us", "");
   if (!verify_body(from, award_domain, message)) return refuse(from, about, "bad_signature", "award");
   if (std::string reason = why_decline(offer); !reason.empty()) return refuse(from, about, reason, "");
+  if (!runtime_ready(offer)) return refuse(from, about, "preparing_runtime", "it was here and made room for another");
   if (award->price_micro < options_.min_price_micro) return refuse(from, about, "price_too_low", "");
   for (UnitNumber u : award->units)
     if (u >= offer.units) return refuse(from, about, "no_such_unit", std::to_string(u));
@@ -102,7 +103,7 @@ void Farmer::on_award(const NodeKey& from, const Signed& message) {
   if (leases_.size() >= max_leases) return refuse(from, about, "busy", "too many leases are held here");
   // The task may be here for another's offer that told the truth.
   if (auto task = tasks_.find(offer.task); task != tasks_.end() && task->second.contradicts(offer))
-    return refuse(from, about, "offer_mismatch", "the offer's units or resources are not the task's");
+    return refuse(from, about, "offer_mismatch", "the offer's units, resources or runtime are not the task's");
 
   auto amount = checked_multiply(award->price_micro, static_cast<Micro>(award->units.size()));
   auto hold = decode_block(award->hold);
@@ -143,13 +144,13 @@ void Farmer::on(const HoldBad& event) {
 }
 
 void Farmer::on(const TaskReady& event) {
-  const KnownTask& task = tasks_[event.task] = {TaskState::ready, unit_count(event.spec), event.spec.array.batch, event.spec.resources};
+  const KnownTask& task = tasks_[event.task] = {TaskState::ready, unit_count(event.spec), event.spec.array.batch, event.spec.resources, event.spec.runtime};
   // An offer that says less than its task asks for is not worked on.
   std::vector<AwardId> unfit;
   for (const auto& [id, lease] : leases_)
     if (lease.offer.task == event.task && task.contradicts(lease.offer)) unfit.push_back(id);
   for (const AwardId& id : unfit) {
-    refuse(leases_.at(id).offer.requester, rename_id<Hash>(id), "offer_mismatch", "the offer's units or resources are not the task's");
+    refuse(leases_.at(id).offer.requester, rename_id<Hash>(id), "offer_mismatch", "the offer's units, resources or runtime are not the task's");
     drop_lease(id, "the offer does not fit its task");
   }
 }
@@ -178,7 +179,7 @@ void Farmer::start_units() {
     if (!waits_for_task(lease)) continue;
     auto task = tasks_.find(lease.offer.task);
     if (task == tasks_.end() || task->second.state == TaskState::unknown) need_task(lease.offer);
-    if (tasks_[lease.offer.task].state != TaskState::ready) continue;
+    if (tasks_[lease.offer.task].state != TaskState::ready || !runtime_ready(lease.offer)) continue;
     for (auto& [number, work] : lease.units) {
       if (static_cast<std::int64_t>(running_.size()) >= options_.slots) return;
       if (work.step != Step::waiting) continue;
@@ -359,6 +360,7 @@ void Farmer::on(const Tick&) {
     if (now_ >= ends_ms(lease)) over.push_back(id);
   for (const AwardId& id : over) drop_lease(id, "the lease ended without a verdict");
   std::erase_if(offers_, [&](const auto& entry) { return now_ >= entry.second.offer.expires_ms; });
+  retry_runtimes();
 }
 
 /// A requester that is here and whose units were run decides in its own time, as long as the money is put aside.
@@ -449,6 +451,8 @@ void Farmer::restore_vote(std::string_view, std::string_view value) {
 TimeMs Farmer::next_deadline(TimeMs now) const {
   TimeMs next = now + 60'000;
   for (const auto& [id, lease] : leases_) next = std::min(next, ends_ms(lease));
+  for (const auto& [id, runtime] : runtimes_)
+    if (runtime.state == RuntimeState::lost) next = std::min(next, runtime.retry_ms);
   return std::max(next, now + 1);
 }
 
@@ -457,7 +461,7 @@ std::string Farmer::why_idle() const {
   if (up_.empty()) return "no other tnode node met yet (looking on the DHT, locally and at --peer addresses)";
   std::map<std::string, int> reasons;
   for (const auto& [id, known] : offers_)
-    if (!known.over) ++reasons[known.declined.empty() ? "bid, waiting for an award" : known.declined];
+    if (!known.over) ++reasons[!known.declined.empty() ? known.declined : awaits_runtime(known.offer) ? "its runtime is on its way" : "bid, waiting for an award"];
   if (reasons.empty()) return "met " + std::to_string(up_.size()) + " node(s), none offers a task";
   std::string text;
   for (const auto& [reason, times] : reasons) text += (text.empty() ? "" : ", ") + std::to_string(times) + " offer(s): " + reason;

@@ -59,7 +59,12 @@ std::string Farmer::why_decline(const Offer& offer) const {
   if (options_.accept == FarmerOptions::AcceptFrom::watched && !watched_.count(offer.task)) return "not_watched";
   if (options_.accept == FarmerOptions::AcceptFrom::listed && !options_.listed.count(offer.requester) && !watched_.count(offer.task)) return "not_listed";
   if (offer.max_price_micro < options_.min_price_micro) return "price_too_low";
-  if (offer.runtime != "host") return "no_runtime";
+  if (offer.runtime != "host") {
+    auto id = runtime_id(offer.runtime);
+    if (!options_.runtimes || !id) return "no_runtime";
+    auto known = runtimes_.find(*id);
+    if (known != runtimes_.end() && known->second.state == RuntimeState::lost) return "no_runtime";
+  }
   if (options_.cpus > 0 && offer.resources.cpus > options_.cpus) return "too_many_cpus";
   if (options_.memory_bytes > 0 && offer.resources.memory_bytes > options_.memory_bytes) return "too_much_memory";
   if (options_.disk_bytes > 0 && offer.resources.disk_bytes > options_.disk_bytes) return "too_much_disk";
@@ -79,8 +84,10 @@ void Farmer::answer(KnownOffer& known, const OfferId& id) {
   known.bid_sent = true;
   if (!known.declined.empty()) {
     note("declined", {{"task", to_hex(known.offer.task)}, {"reason", known.declined}});
-    return refuse(requester, rename_id<Hash>(id), known.declined, "");
+    return refuse(requester, rename_id<Hash>(id), known.declined, known.declined == "no_runtime" ? runtime_problem(known.offer) : "");
   }
+  // A lease begins to run with the award: the runtime, which may be large, is here before the bid.
+  if (!runtime_ready(known.offer)) return refuse(requester, rename_id<Hash>(id), "preparing_runtime", "it bids as soon as the runtime is there");
   Bid bid{id, options_.min_price_micro, options_.slots, options_.slots * options_.queue_per_slot, options_.limit_mode, options_.platform};
   emit(Send{requester, BidMessage{bid}});
   note("bid", {{"task", to_hex(known.offer.task)}, {"price_micro", std::to_string(bid.price_micro)}});
