@@ -88,7 +88,7 @@ std::int64_t FarmerRole::largest_fetch() const {
   struct statvfs disk;
   if (statvfs(node_.home().dir().c_str(), &disk) != 0) return options_.max_task_bytes;
   const auto free_bytes = static_cast<std::int64_t>(disk.f_bavail) * static_cast<std::int64_t>(disk.f_frsize);
-  return std::clamp<std::int64_t>(free_bytes - disk_reserve_bytes, 1, options_.max_task_bytes);
+  return std::clamp<std::int64_t>(free_bytes - std::min(disk_reserve_bytes, free_bytes / 2), 1, options_.max_task_bytes);
 }
 
 // --- tasks ---
