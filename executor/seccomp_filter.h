@@ -1,4 +1,4 @@
-// The system-call filter of every sandbox: what code may not even ask the kernel for.
+// The system-call filter of every sandbox: what code may not even ask the kernel for. seccomp_rules.h says what; this makes it a program.
 #pragma once
 #include "core/result.h"
 
