@@ -108,6 +108,7 @@ std::vector<SyscallRule> make_rules() {
       {{"mknodat"}, EPERM, makes_a_device(2), "devices, or set-user-id or set-group-id bits", "the same"},
       {{"fcntl"}, EPERM, {{is(1, F_SETLEASE)}, {is(1, F_NOTIFY)}}, "`F_SETLEASE`, `F_NOTIFY`", "a lease on an input holds up whoever opens it outside for 45 seconds, the seeding node too"},
       // memory that nobody can be seen to use
+      {{"setsockopt"}, 0, {{is(1, SOL_SOCKET), is(2, SO_SNDBUF)}}, "`SO_SNDBUF` in `watchdog` mode; nothing happens", "each socket is counted as if it held the usual amount", true},
       {{"memfd_create", "shmget", "semget", "msgget"}, ENOSYS, always, "in `watchdog` mode", "memory that belongs to no process is seen by no watchdog", true},
   };
 }

@@ -45,7 +45,6 @@ static void start_command(const struct init_run *run, char **argv, char **env, i
   if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) _exit(126);
   if (syscall(SYS_close_range, 3, ~0U, 0) != 0) _exit(126);
   const uint64_t cpu_s = run->cpu_ms / 1000 + 1;
-  set_limit(RLIMIT_CORE, 1, 1); /* less than any core, and the one value at which the kernel calls no core_pattern helper of the host */
   set_limit(RLIMIT_NOFILE, run->open_files, run->open_files);
   set_limit(RLIMIT_NPROC, run->processes, run->processes);
   set_limit(RLIMIT_CPU, cpu_s, cpu_s + 1);

@@ -2,6 +2,7 @@
 // one, with another after it that must find nothing (warm). Prints a table: probe, mode, expected, seen.
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -10,6 +11,7 @@
 #include <cstdio>
 #include <deque>
 
+#include "tests/executor/refused_calls.h"
 #include "tests/executor/sandbox_fixture.h"
 #include "tests/hostile/machine.h"
 #include "tests/hostile/probe_list.h"
@@ -88,6 +90,13 @@ class Matrix {
  public:
   Matrix(const Machine& machine, const std::vector<Probe>& probes) : machine_(machine), probes_(probes), bait_(baits_.path) {
     for (const auto& [name, content] : probe_files()) write_file(f_.task_dir() + "/in/" + name, content);
+    std::string calls;
+    for (const auto& each : refused_calls(f_.executor->state().limit_mode == "watchdog")) {
+      calls += std::to_string(each.number);
+      for (std::uint64_t argument : each.arguments) calls += " " + std::to_string(argument);
+      calls += " " + std::to_string(each.error) + " " + each.name + "\n";
+    }
+    write_file(f_.task_dir() + "/in/refused_calls", calls);
   }
 
   /// One line of complaint for each probe that came to another end.
@@ -115,6 +124,9 @@ class Matrix {
     environment["SOCKET"] = bait_.path;
     environment["HOST_HOME"] = f_.dir.path + "/home";
     environment["HOST_FILE"] = bait_.file;
+    rlimit core{};
+    getrlimit(RLIMIT_CORE, &core);
+    environment["CORE_LIMIT"] = std::to_string(core.rlim_max);
     return {index, {"python3", "-S", "in/run.py", name}, environment};
   }
   ExecutionRequest request(const Probe& probe, bool warm) {
@@ -136,7 +148,7 @@ class Matrix {
   }
   void row(const std::string& name, bool warm, const std::string& expected, const std::string& seen, const ExecutionReport& report) {
     const std::string mode = machine_.name() + " " + f_.executor->state().limit_mode + (warm ? " warm" : " cold");
-    std::printf("%-64s %-30s %-14s %s%s\n", name.c_str(), mode.c_str(), expected.c_str(), seen.c_str(), seen == expected ? "" : "   <-- WRONG");
+    std::printf("%-64s %-30s %-14s %s%s (%ld ms, cpu %ld)\n", name.c_str(), mode.c_str(), expected.c_str(), seen.c_str(), seen == expected ? "" : "   <-- WRONG", (long)report.usage.wall_ms, (long)report.usage.cpu_ms);
     if (seen != expected) complaints_ += mode + " " + name + ": expected " + expected + ", seen " + seen + "; " + report.failure_detail + report.stdout_tail + report.stderr_tail + "\n";
   }
 

@@ -75,7 +75,7 @@ def other_tasks_and_the_home_are_not_seen():
 
 @ends("exited 0")
 def environment_is_what_the_task_says():
-    extra = set(os.environ) - {"PATH", "HOME", "TZ", "LANG", "TNODE_INDEX", "TNODE_TASK", "LISTENER", "SOCKET", "HOST_HOME", "HOST_FILE", "PWD", "LC_CTYPE"}
+    extra = set(os.environ) - {"PATH", "HOME", "TZ", "LANG", "TNODE_INDEX", "TNODE_TASK", "LISTENER", "SOCKET", "HOST_HOME", "HOST_FILE", "CORE_LIMIT", "PWD", "LC_CTYPE"}
     if extra:
         fail(extra)
 

@@ -232,6 +232,20 @@ def keys_of_the_user_are_not_listed():
             fail(path, open(path).read())
 
 
+@ends("exited 0")
+def every_refused_call():
+    """The filter's whole list as the test wrote it down: number, six arguments, the answer, name. Each is really made."""
+    wrong = []
+    for line in open("in/refused_calls"):
+        *numbers, expected, name = line.split()
+        number, *arguments = map(int, numbers)
+        answer = call(number, *arguments)
+        if (ctypes.get_errno() if answer == -1 else 0) != int(expected) or (expected == "0" and answer != 0):
+            wrong.append((name, arguments, answer, ctypes.get_errno()))
+    if wrong:
+        fail(wrong)
+
+
 @ends("exited 159")
 def calls_of_32_bits():
     """By their interrupt, as a 32-bit program would: another numbering, which no list of calls fits."""

@@ -177,7 +177,7 @@ def hidden_folders_are_opened():
     os.chmod("/scratch", 0)
 
 
-@ends("timeout", wall_ms=700)
+@ends("timeout", wall_ms=500)
 def written_until_the_end_comes():
     """Nothing of it may be taken, however far the writing got."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

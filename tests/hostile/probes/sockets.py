@@ -61,6 +61,5 @@ def messages_carry_no_rights():
 @ends("exited 0")
 def privileged_options():
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as each:
-        shut(each.setsockopt, socket.SOL_SOCKET, 32, 1 << 30)  # SO_SNDBUFFORCE
-        shut(each.setsockopt, socket.SOL_SOCKET, 33, 1 << 30)  # SO_RCVBUFFORCE
-        shut(each.setsockopt, socket.SOL_SOCKET, 25, b"lo")     # SO_BINDTODEVICE
+        for option in (32, 33, 12, 36):  # SO_SNDBUFFORCE, SO_RCVBUFFORCE, SO_PRIORITY above the rest, SO_MARK
+            shut(lambda: each.setsockopt(socket.SOL_SOCKET, option, 1 << 30) or 0)
