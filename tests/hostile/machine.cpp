@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -96,8 +97,10 @@ std::string typed_into_terminal() {
   return waiting > 0 ? std::to_string(waiting) + " bytes were typed into the terminal\n" : std::string();
 }
 
+/// A process that gave up root is closed to its own user's eyes; one that never was root is not.
 bool become_ordinary() {
-  return setgroups(0, nullptr) == 0 && setresgid(ordinary_user, ordinary_user, ordinary_user) == 0 && setresuid(ordinary_user, ordinary_user, ordinary_user) == 0;
+  return setgroups(0, nullptr) == 0 && setresgid(ordinary_user, ordinary_user, ordinary_user) == 0 && setresuid(ordinary_user, ordinary_user, ordinary_user) == 0 &&
+         prctl(PR_SET_DUMPABLE, 1) == 0;
 }
 
 [[noreturn]] void be(const Machine& machine, const std::function<std::string()>& part, int go, int answer) {
