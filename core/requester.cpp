@@ -211,7 +211,9 @@ void Requester::on_refuse(const NodeKey& from, const Refuse& refuse_message) {
   if (refuse_message.about == rename_id<Hash>(id_)) {
     peer.answered = true;
     peer.bid.reset();
-    peer.refusal = refuse_message.reason + (refuse_message.detail.empty() ? "" : ": " + refuse_message.detail);
+    std::string why = refuse_message.reason + (refuse_message.detail.empty() ? "" : ": " + refuse_message.detail);
+    if (why == peer.refusal) return;  // offers are repeated, and so are their answers
+    peer.refusal = std::move(why);
     note("refused", {{"farmer", to_hex(from)}, {"reason", refuse_message.reason}, {"detail", refuse_message.detail}});
     return;
   }

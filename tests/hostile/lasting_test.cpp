@@ -95,6 +95,7 @@ std::string run_a_thousand() {
   if (!settle()) return "processes are left\n";
   const Count after = count(f, runner);
   std::printf("before %d units: %s\nafter them:       %s\n", units, before.words().c_str(), after.words().c_str());
+  std::fflush(stdout);
   if (!before.same_but_for_pools(after) || after.control_groups > most_control_groups) complaints += "before: " + before.words() + "\nafter: " + after.words() + "\n";
   f.executor.reset();
   if (!control_groups(runner).empty()) complaints += "control groups are left\n";

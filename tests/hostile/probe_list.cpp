@@ -35,8 +35,7 @@ void Probe::set_terms(RunLimits& limits) const {
   }
 }
 
-std::vector<Probe> list_probes() {
-  std::vector<Probe> probes;
+Probes::Probes() {
   std::istringstream lines(output_of("/usr/bin/python3 -B " + folder + "/run.py --list"));
   for (std::string line; std::getline(lines, line);) {
     std::istringstream fields(line);
@@ -48,16 +47,10 @@ std::vector<Probe> list_probes() {
     std::getline(fields, terms, '\t');
     std::istringstream words(terms);
     for (std::string word; words >> word;) probe.terms[word.substr(0, word.find('='))] = std::atoll(word.substr(word.find('=') + 1).c_str());
-    probes.push_back(std::move(probe));
+    list.push_back(std::move(probe));
   }
-  return probes;
-}
-
-std::map<std::string, std::string> probe_files() {
-  std::map<std::string, std::string> files;
   for (const auto& entry : std::filesystem::directory_iterator(folder))
     if (entry.path().extension() == ".py") files[entry.path().filename()] = content_of(entry.path());
-  return files;
 }
 
 }  // namespace tnode

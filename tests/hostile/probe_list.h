@@ -17,9 +17,11 @@ struct Probe {
   void set_terms(RunLimits& limits) const;
 };
 
-/// Asked of probes/run.py, on this side of the sandbox.
-std::vector<Probe> list_probes();
-/// All files of probes/, by name.
-std::map<std::string, std::string> probe_files();
+/// Read while the test still may: an ordinary user need not see the source folder.
+struct Probes {
+  Probes();
+  std::vector<Probe> list;                   ///< asked of probes/run.py, on this side of the sandbox
+  std::map<std::string, std::string> files;  ///< all of probes/, by name
+};
 
 }  // namespace tnode

@@ -1,5 +1,6 @@
 // Worlds drawn from a seed: first everything goes wrong and the laws must hold; then it heals and every task must end as it should.
 // TNODE_SIM_SEED=N runs that world alone (TNODE_SIM_TRACE=1 tells its story), TNODE_SIM_RUNS=N that many of them.
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 

@@ -1,5 +1,6 @@
 #include "tests/sim/sim_node.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "tests/sim/story.h"
