@@ -20,6 +20,24 @@ bool is_number_name(const std::string& name) {
 
 }  // namespace
 
+std::string printable(std::string_view text) {
+  constexpr const char* digits = "0123456789abcdef";
+  std::string shown;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]), next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    const bool layout = byte == '\n' || byte == '\t';
+    const bool second_set = byte == 0xc2 && next >= 0x80 && next < 0xa0;  // U+0080 to U+009F: some terminals obey these too
+    if (!second_set && (layout || (byte >= 0x20 && byte != 0x7f))) {
+      shown += text[i];
+      continue;
+    }
+    const unsigned char named = second_set ? next : byte;
+    shown += std::string("\\x") + digits[named >> 4] + digits[named & 15];
+    i += second_set ? 1 : 0;
+  }
+  return shown;
+}
+
 Output::Output(const GlobalOptions& options) : options_(options), terminal_(isatty(STDERR_FILENO) != 0) {}
 
 Json Output::fields_of(const Note& note) {
@@ -44,7 +62,7 @@ void Output::answer(Json json, const std::string& text, const std::string& id) c
   if (bar_shown_) line("");
   Json whole{{"v", 1}};
   switch (options_.output) {
-    case OutputFormat::table: std::printf("%s", text.c_str()); break;
+    case OutputFormat::table: std::printf("%s", printable(text).c_str()); break;
     case OutputFormat::id: std::printf("%s\n", id.c_str()); break;
     case OutputFormat::json:
       whole.update(json);
@@ -62,7 +80,7 @@ void Output::answer(Json json, const std::string& text, const std::string& id) c
 void Output::line(const std::string& text) const {
   if (bar_shown_) std::fprintf(stderr, "\r\033[K");
   bar_shown_ = false;
-  if (!text.empty()) std::fprintf(stderr, "%s\n", text.c_str());
+  if (!text.empty()) std::fprintf(stderr, "%s\n", printable(text).c_str());
   std::fflush(stderr);
 }
 

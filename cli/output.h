@@ -11,6 +11,9 @@ namespace tnode {
 
 using Json = nlohmann::ordered_json;
 
+/// A stranger's words as they may be shown: what a terminal would obey instead of show (escapes, other control characters) made visible.
+std::string printable(std::string_view text);
+
 class Output {
  public:
   explicit Output(const GlobalOptions& options);

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -17,7 +19,7 @@ using Cases = std::vector<Tests>;
 
 constexpr std::uint64_t low_half = 0xffffffff;  // of an argument that the kernel takes as 32 bits; the filter sees 64
 constexpr std::uint64_t unnamed_file = O_TMPFILE & ~O_DIRECTORY;
-constexpr std::uint64_t tiocl = 0x541c, ioprio_of_user = 3, filter_mode = 1, new_listener = 8, kept_over_fork = 0x40000000;  // in no libc header
+constexpr std::uint64_t tiocl = 0x541c, core_scheduling = 62, memfd_huge = 4, segment_huge = 04000, ioprio_of_user = 3, filter_mode = 1, new_listener = 8, kept_over_fork = 0x40000000;  // in no libc header
 
 ArgumentTest has(unsigned argument, std::uint64_t bits) { return {ArgumentTest::Kind::equal, argument, bits, bits}; }
 ArgumentTest is(unsigned argument, std::uint64_t value) { return {ArgumentTest::Kind::equal, argument, low_half, value}; }
@@ -75,7 +77,8 @@ std::vector<SyscallRule> make_rules() {
       {{"sethostname", "setdomainname"}, EPERM, always, "", "the host's name"},
       {{"vhangup"}, EPERM, always, "", "somebody's terminal"},
       {{"ioctl"}, EPERM, {{is(1, TIOCSTI)}}, "`TIOCSTI`", "types into a terminal, as if its owner did"},
-      {{"ioctl"}, EPERM, {{is(1, tiocl)}}, "`TIOCLINUX`", "pastes into a console"},
+      {{"ioctl"}, EPERM, {{is(1, tiocl)}, {is(1, TIOCCONS)}}, "`TIOCLINUX`, `TIOCCONS`", "pastes into a console, takes its output"},
+      {{"ioctl"}, EPERM, {{is(1, TIOCSETD)}}, "`TIOCSETD`", "line disciplines: modem code in the kernel that any terminal may ask for, often broken"},
       // namespaces and mounts
       {{"unshare", "setns"}, EPERM, always, "", "a new user namespace gives every capability in it: most of the kernel opens up"},
       {{"clone"}, EPERM, new_namespace, "with any `CLONE_NEW…` flag", "the same by another call"},
@@ -95,6 +98,7 @@ std::vector<SyscallRule> make_rules() {
       {{"ioprio_set"}, EPERM, {{is(0, ioprio_of_user)}}, "of a whole user", "the same"},
       {{"sched_setscheduler"}, EPERM, {{of_kind(1, low_half & ~kept_over_fork, SCHED_FIFO)}, {of_kind(1, low_half & ~kept_over_fork, SCHED_RR)}}, "to `SCHED_FIFO`, `SCHED_RR`", "before everything else on the machine; some users may, for music"},
       {{"sched_setattr"}, EPERM, always, "", "has its policy in memory, where no filter reads it"},
+      {{"prctl"}, EPERM, {{is(0, core_scheduling)}}, "`PR_SCHED_CORE`", "can keep the other half of a processor's core idle"},
       {{"setrlimit"}, 0, {{is(0, RLIMIT_CORE)}}, "`RLIMIT_CORE`; nothing happens", "at 1 the kernel starts no core dump helper of the host's; at 0 it does"},
       {{"prlimit64"}, 0, {{is(1, RLIMIT_CORE), differs(2, 0)}}, "`RLIMIT_CORE`; nothing happens", "the same"},
       // sockets and files
@@ -107,7 +111,10 @@ std::vector<SyscallRule> make_rules() {
       {{"mknod"}, EPERM, makes_a_device(1), "devices, or set-user-id or set-group-id bits", "devices are the machine's; plain files as above"},
       {{"mknodat"}, EPERM, makes_a_device(2), "devices, or set-user-id or set-group-id bits", "the same"},
       {{"fcntl"}, EPERM, {{is(1, F_SETLEASE)}, {is(1, F_NOTIFY)}}, "`F_SETLEASE`, `F_NOTIFY`", "a lease on an input holds up whoever opens it outside for 45 seconds, the seeding node too"},
-      // memory that nobody can be seen to use
+      // memory that no limit counts, or that nobody can be seen to use
+      {{"mmap"}, ENOMEM, {{has(3, MAP_HUGETLB)}}, "with `MAP_HUGETLB`", "pages set aside for somebody's database; no memory limit counts them"},
+      {{"memfd_create"}, ENOMEM, {{has(1, memfd_huge)}}, "with `MFD_HUGETLB`", "the same"},
+      {{"shmget"}, ENOMEM, {{has(2, segment_huge)}}, "with `SHM_HUGETLB`", "the same"},
       {{"setsockopt"}, 0, {{is(1, SOL_SOCKET), is(2, SO_SNDBUF)}}, "`SO_SNDBUF` in `watchdog` mode; nothing happens", "each socket is counted as if it held the usual amount", true},
       {{"memfd_create", "shmget", "semget", "msgget"}, ENOSYS, always, "in `watchdog` mode", "memory that belongs to no process is seen by no watchdog", true},
   };

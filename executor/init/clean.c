@@ -2,7 +2,9 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
 #include <sys/sem.h>
@@ -46,9 +48,12 @@ static void empty(const char *top) {
   close(fd);
 }
 
-/* Of a folder that stays: what the task noted on it goes. Names come one after the other, each ended by NUL. */
+/* Of a folder that stays: what the task noted on it goes, attributes and flags. Names come one after the other, each ended by NUL. */
 static void remove_attributes(const char *path) {
   static char names[65536];
+  int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), none = 0;
+  ioctl(fd, FS_IOC_SETFLAGS, &none);
+  close(fd);
   ssize_t size = listxattr(path, names, sizeof names);
   for (char *name = names; size > 0 && name < names + size; name += strlen(name) + 1) removexattr(path, name);
 }

@@ -22,15 +22,23 @@ bool eventually(Condition condition) {
   return true;
 }
 
+/// A file of /proc, whose process may end while it is read: then the library throws, and there is no text.
+inline std::string proc_text(pid_t pid, const std::string& file) {
+  try {
+    return content_of("/proc/" + std::to_string(pid) + "/" + file);
+  } catch (const std::exception&) {
+    return {};
+  }
+}
+
 inline bool lives(pid_t pid) {
-  const std::string stat = content_of("/proc/" + std::to_string(pid) + "/stat");
+  const std::string stat = proc_text(pid, "stat");
   const auto name_end = stat.rfind(')');
   return name_end != std::string::npos && stat[name_end + 2] != 'Z';
 }
 
 inline std::vector<pid_t> children(pid_t pid) {
-  const std::string id = std::to_string(pid);
-  std::istringstream text(content_of("/proc/" + id + "/task/" + id + "/children"));
+  std::istringstream text(proc_text(pid, "task/" + std::to_string(pid) + "/children"));
   std::vector<pid_t> found;
   for (pid_t child; text >> child;) found.push_back(child);
   return found;
@@ -45,7 +53,7 @@ inline std::vector<pid_t> descendants(pid_t pid) {
 
 inline pid_t runner_of(pid_t daemon) {
   for (pid_t child : children(daemon))
-    if (content_of("/proc/" + std::to_string(child) + "/comm") == "tnode-runner\n") return child;
+    if (proc_text(child, "comm") == "tnode-runner\n") return child;
   return -1;
 }
 

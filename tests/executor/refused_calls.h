@@ -3,6 +3,7 @@
 #include <seccomp.h>
 
 #include <array>
+#include <set>
 
 #include "executor/seccomp_rules.h"
 
@@ -17,11 +18,14 @@ struct RefusedCall {
 
 inline std::vector<RefusedCall> refused_calls(bool watched_memory) {
   std::vector<RefusedCall> calls;
+  std::set<std::string> gone;  // a call that is refused altogether answers so, whatever its arguments
+  for (const auto& rule : syscall_rules())
+    if (rule.watched_only && watched_memory && rule.when.empty()) gone.insert(rule.calls.begin(), rule.calls.end());
   for (const auto& rule : syscall_rules()) {
     if (rule.watched_only && !watched_memory) continue;
     for (const char* name : rule.calls) {
       const int number = seccomp_syscall_resolve_name(name);
-      if (number < 0) continue;
+      if (number < 0 || (!rule.when.empty() && gone.count(name))) continue;
       if (rule.when.empty()) calls.push_back({name, number, {}, rule.error});
       for (const auto& tests : rule.when) {
         RefusedCall call{name, number, {}, rule.error};

@@ -76,7 +76,7 @@ std::string table_of_rules() {
   for (const auto& rule : syscall_rules()) {
     std::string calls;
     for (const char* call : rule.calls) calls += std::string(calls.empty() ? "`" : ", `") + call + "`";
-    const char* answer = rule.error == EPERM ? "`EPERM`" : rule.error == ENOSYS ? "`ENOSYS`" : rule.error == EAFNOSUPPORT ? "`EAFNOSUPPORT`" : "success";
+    const char* answer = rule.error == EPERM ? "`EPERM`" : rule.error == ENOSYS ? "`ENOSYS`" : rule.error == EAFNOSUPPORT ? "`EAFNOSUPPORT`" : rule.error == ENOMEM ? "`ENOMEM`" : "success";
     table += "| " + calls + " | " + (rule.words[0] ? rule.words : "always") + " | " + answer + " | " + rule.reason + " |\n";
   }
   return table + "| any call above number " + std::to_string(newest_syscall) + " | always | `ENOSYS` | younger than this list: nobody has asked whether a task may have it |\n" +

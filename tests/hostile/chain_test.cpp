@@ -37,7 +37,7 @@ std::vector<pid_t> links_below(pid_t daemon) {
     if (below.size() != 1) return {};
     links.push_back(below.front());
   }
-  return content_of("/proc/" + std::to_string(links.back()) + "/comm") == "sleep\n" ? links : std::vector<pid_t>{};
+  return proc_text(links.back(), "comm") == "sleep\n" ? links : std::vector<pid_t>{};
 }
 
 bool all_gone(const std::vector<pid_t>& processes) {

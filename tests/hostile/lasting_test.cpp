@@ -21,10 +21,13 @@ constexpr std::size_t side_by_side = 2;
 constexpr std::ptrdiff_t most_control_groups = 2 * 2 * side_by_side;
 
 std::ptrdiff_t entries(const std::string& folder) { return std::distance(fs::directory_iterator(folder), fs::directory_iterator()); }
-std::ptrdiff_t lines(const std::string& path) {
-  const std::string text = content_of(path);
+/// Root's children have a mount namespace of their own; others share theirs with whoever else works here, but cannot mount in it either.
+std::ptrdiff_t mounts(pid_t pid, bool own_namespace) {
+  const std::string text = own_namespace ? proc_text(pid, "mountinfo") : std::string();
   return std::count(text.begin(), text.end(), '\n');
 }
+
+const bool started_by_root = geteuid() == 0;  // asked before a child of the test becomes somebody else
 
 /// Everything of this machine that a unit could leave behind.
 struct Count {
@@ -44,8 +47,8 @@ Count count(const SandboxFixture& f, pid_t runner) {
   while (waitpid(-1, nullptr, WNOHANG) > 0) {}
   const std::string of_runner = "/proc/" + std::to_string(runner);
   return {std::ssize(descendants(getpid())),
-          lines("/proc/self/mountinfo"),
-          lines(of_runner + "/mountinfo"),
+          mounts(getpid(), started_by_root),
+          mounts(runner, started_by_root),
           std::ssize(control_groups(runner)),
           std::distance(fs::recursive_directory_iterator(f.dir.path), fs::recursive_directory_iterator()),
           entries("/proc/self/fd"),
@@ -103,7 +106,7 @@ std::string run_a_thousand() {
 }
 
 bool catches(pid_t pid, int signal_number) {
-  std::istringstream lines(content_of("/proc/" + std::to_string(pid) + "/status"));
+  std::istringstream lines(proc_text(pid, "status"));
   for (std::string line; std::getline(lines, line);)
     if (line.starts_with("SigCgt:")) return (std::stoull(line.substr(7), nullptr, 16) >> (signal_number - 1) & 1) != 0;
   return false;

@@ -41,9 +41,13 @@ std::vector<Mount> mounts() {
   return found;
 }
 
+/// Mounts of its own, which others' coming and going does not change.
+std::string keep_mounts_apart() {
+  return unshare(CLONE_NEWNS) == 0 && mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 ? std::string() : errno_text("no mount namespace of its own");
+}
+
 /// A machine without control groups has none mounted.
 std::string hide_control_groups() {
-  if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return errno_text("no mount namespace of its own");
   for (const auto& each : mounts())
     if (each.kind.starts_with("cgroup") && umount2(each.place.c_str(), MNT_DETACH) != 0) return errno_text("cannot unmount " + each.place);
   return {};
@@ -111,6 +115,8 @@ bool become_ordinary() {
   if (read(go, &word, 1) != 1) _exit(EXIT_FAILURE);
   close(go);
   if (sit_at_terminal() < 0) leave(errno_text("no terminal"), cannot_be_had);
+  if (geteuid() == 0)
+    if (const std::string why = keep_mounts_apart(); !why.empty()) leave(why, cannot_be_had);
   if (geteuid() == 0 && !machine.control_groups)
     if (const std::string why = hide_control_groups(); !why.empty()) leave(why, cannot_be_had);
   if (geteuid() == 0 && !machine.root && !become_ordinary()) leave(errno_text("cannot become an ordinary user"), cannot_be_had);

@@ -1,6 +1,7 @@
 // Programs written to get out or to use more than they were given, each on every kind of machine, as a unit of its own (cold) and as the middle index of
 // one, with another after it that must find nothing (warm). Prints a table: probe, mode, expected, seen.
 #include <cstdio>
+#include <cstdlib>
 #include <deque>
 
 #include "tests/hostile/machine.h"
@@ -78,7 +79,7 @@ class Matrix {
 
 TEST_CASE("hostile_programs_come_to_the_end_they_must_on_every_kind_of_machine") {
   const Probes probes;
-  REQUIRE(probes.list.size() >= fewest_probes);
+  REQUIRE((probes.list.size() >= fewest_probes || std::getenv("TNODE_PROBES")));
   std::printf("%-64s %-32s %-14s %s\n", "probe", "mode", "expected", "seen");
   std::string complaints;
   for (const auto& machine : machines()) {

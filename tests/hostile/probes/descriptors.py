@@ -2,6 +2,7 @@
 import ctypes
 import fcntl
 import os
+import struct
 
 from probe import call, ends, fail, shut
 
@@ -41,6 +42,8 @@ def types_into_a_terminal():
         shut(call, 16, number, ctypes.c_uint64(0x100005412), b"x")  # the kernel looks at the low half only
         shut(fcntl.ioctl, number, 0x541C, b"\x03")                  # TIOCLINUX: paste
         shut(call, 16, number, ctypes.c_uint64(0xFFFFFFFF0000541C), b"\x03")
+        shut(fcntl.ioctl, number, 0x5423, bytearray(struct.pack("i", 21)))  # TIOCSETD: the modem multiplexer's line discipline
+        shut(fcntl.ioctl, number, 0x541D, 0)                                # TIOCCONS
     os.setsid() if os.getsid(0) != os.getpid() else None
     fcntl.ioctl(follower, 0x540E, 0)  # its own terminal it may have
     shut(fcntl.ioctl, follower, 0x5412, b"x")

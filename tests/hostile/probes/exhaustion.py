@@ -123,6 +123,19 @@ def memory_of_page_tables():
 
 
 @ends("oom", disk_mib=16)
+def memory_of_a_process_whose_first_thread_has_ended():
+    """The process shows as a zombie, without memory, while another thread of it lives."""
+    def take():
+        time.sleep(0.05)
+        block = bytearray(1 << 30)
+        stay_here = threading.Event()
+        stay_here.wait()
+        print(len(block))
+    threading.Thread(target=take).start()
+    call(60, 0)  # exit, of this thread alone
+
+
+@ends("oom", disk_mib=16)
 def memory_in_sockets():
     """What was sent and is never received belongs to no process's map."""
     pairs = []

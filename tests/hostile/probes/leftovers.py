@@ -1,9 +1,11 @@
 """One index that leaves everything it can behind, and the next one that looks for it."""
 import ctypes
+import fcntl
 import os
 import resource
 import signal
 import socket
+import struct
 
 from probe import call, ends, fail, libc
 
@@ -47,6 +49,7 @@ def attributes_of_the_scratch_folder():
     for path in ("/scratch", "/scratch/tmp", "/scratch/out", "/dev/shm"):
         try:
             os.setxattr(path, "user.note", b"from an index before")
+            fcntl.ioctl(os.open(path, os.O_RDONLY), 0x40086602, bytearray(struct.pack("l", 0x80 | 0x40)))  # no access times, no dump
         except OSError:
             pass
 
@@ -69,6 +72,17 @@ def processes_in_the_background():
                 os.closerange(0, 64)
                 stay()
             os._exit(0)
+
+
+@ends("exited 0")
+def processes_that_no_usual_wait_finds():
+    """Children of clone without a signal at their end, siblings instead of children, traced by nobody and in a session of their own."""
+    for flags in (0, 0x8000, 0x8000 | signal.SIGCHLD, signal.SIGUSR1):  # CLONE_PARENT
+        if call(56, flags, 0, 0, 0, 0) == 0:
+            if call(56, 0, 0, 0, 0, 0) == 0:
+                os.setsid()
+                stay()
+            stay()
 
 
 @ends("exited 0")
@@ -97,6 +111,16 @@ def settings_of_the_process():
         os.dup2(0, number)
 
 
+def flags_of(path):
+    flags, folder = bytearray(8), os.open(path, os.O_RDONLY)
+    try:
+        fcntl.ioctl(folder, 0x80086601, flags)
+    except OSError:
+        pass  # this kernel's tmpfs has none
+    os.close(folder)
+    return flags
+
+
 def look():
     """What an index finds that was before it, in a place that another one may have had: nothing."""
     found = [place for place in ("/tmp", "/work/out", "/dev/shm") if os.listdir(place)]
@@ -105,6 +129,7 @@ def look():
     modes = {"/scratch": 0o40755, "/scratch/out": 0o40755, "/scratch/tmp": 0o41777, "/dev/shm": 0o41777}
     found += [(path, oct(os.stat(path).st_mode)) for path, mode in modes.items() if os.stat(path).st_mode != mode]
     found += [(path, os.listxattr(path)) for path in modes if [name for name in os.listxattr(path) if name.startswith("user.")]]
+    found += [(path, flags.hex()) for path in modes for flags in [flags_of(path)] if any(flags)]
     found += [what for what, get in (("shm", lambda: libc.shmget(KEY, 4096, 0)), ("sem", lambda: libc.semget(KEY, 1, 0)), ("msg", lambda: libc.msgget(KEY, 0))) if get() >= 0]
     for table in ("shm", "sem", "msg"):
         if len(open("/proc/sysvipc/" + table).readlines()) > 1:
