@@ -105,6 +105,7 @@ Result<void> prepare(SandboxHost& host) {
   host.passwd = *passwd_file;
   host.group = *group_file;
   host.layout = look_at_host();
+  host.hidden = files_to_hide();
   return {};
 }
 

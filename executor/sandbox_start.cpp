@@ -46,6 +46,7 @@ Result<SandboxPlan> Sandbox::plan() const {
   SandboxPlan plan;
   plan.init_path = host_.init_path;
   plan.disk_bytes = request_.limits.disk_bytes;
+  plan.hidden = host_.hidden;
   const fs::path inputs = request_.task_dir + "/in";
   std::error_code ec;
   // bubblewrap follows links in what it binds, so a link here would show the task something else of this machine.

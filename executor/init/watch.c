@@ -72,7 +72,7 @@ void look_at_processes(struct use *use, int with_memory) {
     if (!at || sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %lld %lld %*d %*d %llu", &user, &system, &child_user, &child_system, &threads) != 5) continue;
     use->cpu_ms += (user + system + (uint64_t)child_user + (uint64_t)child_system) * tick_ms;
     use->threads += threads;
-    if (with_memory && read_memory_status(entry->d_name, text, sizeof text)) use->memory_bytes += kib_field(text, "RssAnon:") + kib_field(text, "RssShmem:") + kib_field(text, "VmPTE:");
+    if (with_memory && read_memory_status(entry->d_name, text, sizeof text)) use->memory_bytes += kib_field(text, "RssAnon:") + kib_field(text, "RssShmem:") + kib_field(text, "VmSwap:") + kib_field(text, "VmPTE:");
   }
   closedir(dir);
   if (with_memory) use->memory_bytes += socket_memory();
@@ -88,10 +88,10 @@ uint64_t shared_memory_exact(void) {
   while ((entry = readdir(dir)) != NULL) {
     if (!is_task(entry->d_name)) continue;
     const int shared_known = read_text(entry->d_name, "smaps_rollup", text, sizeof text) && strstr(text, "Pss_Anon:");
-    if (shared_known) sum += kib_field(text, "Pss_Anon:") + kib_field(text, "Pss_Shmem:");
+    if (shared_known) sum += kib_field(text, "Pss_Anon:") + kib_field(text, "Pss_Shmem:") + kib_field(text, "SwapPss:");
     if (!read_memory_status(entry->d_name, text, sizeof text)) continue;
     sum += kib_field(text, "VmPTE:");
-    if (!shared_known) sum += kib_field(text, "RssAnon:") + kib_field(text, "RssShmem:"); /* it hides its map from us: then all of it counts */
+    if (!shared_known) sum += kib_field(text, "RssAnon:") + kib_field(text, "RssShmem:") + kib_field(text, "VmSwap:"); /* it hides its map from us: then all of it counts */
   }
   closedir(dir);
   return sum + socket_memory();

@@ -26,6 +26,7 @@ SandboxPlan a_plan() {
   plan.init_path = "/home/me/.tnode/init";
   plan.inputs_dir = "/home/me/.tnode/tasks/t/in";
   plan.disk_bytes = 12345;
+  plan.hidden = {"/proc/keys"};
   return plan;
 }
 

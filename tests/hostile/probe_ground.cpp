@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 #include <cstddef>
@@ -45,6 +46,10 @@ Bait::Bait(const std::string& folder) : listener_name("tnode-hostile-" + std::to
   listeners_ = {listen_at(abstract, offsetof(sockaddr_un, sun_path) + 1 + listener_name.size()), listen_at(named, sizeof named)};
   chmod(listener_path.c_str(), 0777);
   write_file(file, "secret");
+  // A key in a keyring of its own, of the user that sandboxes run as when root started nothing.
+  constexpr long join_new = 1, own_session = -3;
+  syscall(SYS_keyctl, join_new, nullptr);
+  syscall(SYS_add_key, "user", listener_name.c_str(), "secret", 6UL, own_session);
   held_ = listeners_;
   for (int fd : {socket(AF_INET, SOCK_DGRAM, 0), open("/etc", O_RDONLY | O_DIRECTORY), open(file.c_str(), O_RDWR)}) {
     REQUIRE(fd >= 0);

@@ -227,9 +227,9 @@ def kernel_memory_and_addresses():
 
 @ends("exited 0")
 def keys_of_the_user_are_not_listed():
+    """The farmer's user has one, outside."""
     for path in ("/proc/keys", "/proc/key-users"):
-        if os.path.exists(path) and open(path).read():
-            fail(path, open(path).read())
+        shut(os.open, path, os.O_RDONLY)
 
 
 @ends("exited 0")
