@@ -46,6 +46,9 @@ Result<RootLayout> look_at_runtime(const std::string& dir, const std::string& sh
   std::sort(root.folders.begin(), root.folders.end());
   std::sort(root.links.begin(), root.links.end());
   if (ec) return fail(Code::io, "cannot read the task's runtime in " + dir + ": " + ec.message());
+  // bubblewrap makes the files that it mounts over where there are none. It would follow a link, out of the new root into the host's.
+  for (const char* mounted : {"/etc", "/etc/passwd", "/etc/group"})
+    if (fs::is_symlink(dir + mounted, ec)) return fail(Code::invalid, std::string("the task's runtime has a link for ") + mounted);
   return root;
 }
 

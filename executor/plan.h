@@ -17,7 +17,7 @@ struct RootLayout {
 };
 RootLayout look_at_host();
 /// Of an unpacked runtime: all its folders and links but those that the sandbox makes itself. `shown_as` is the folder's name for
-/// the sandbox's user. `not_found` when there is no such folder.
+/// the sandbox's user. `not_found` when there is no such folder, `invalid` for links where bubblewrap would follow them.
 Result<RootLayout> look_at_runtime(const std::string& dir, const std::string& shown_as);
 
 /// Descriptors that bubblewrap finds open, by number; everything else is closed before.
