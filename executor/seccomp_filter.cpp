@@ -11,8 +11,6 @@
 #include <cstring>
 #include <memory>
 
-#include "executor/seccomp_rules.h"
-
 namespace tnode {
 namespace {
 
@@ -65,7 +63,7 @@ Result<int> seccomp_filter(FilterOptions options) {
   // Other ABIs (32-bit, x32) number their calls differently and would slip past the list.
   bool good = seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) == 0;
   for (const auto& rule : syscall_rules())
-    if (!rule.watched_only || options.watched_memory) good = good && add(filter.get(), rule);
+    if (rule.holds(options)) good = good && add(filter.get(), rule);
   if (!good) return fail(Code::unavailable, "libseccomp cannot express the filter");
   int fd = memfd_create("tnode-seccomp", MFD_CLOEXEC);
   if (fd < 0) return fail(Code::io, std::string("memfd_create: ") + std::strerror(errno));

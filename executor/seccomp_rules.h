@@ -14,6 +14,12 @@ struct ArgumentTest {
   std::uint64_t value = 0;
 };
 
+/// What differs from farmer to farmer.
+struct FilterOptions {
+  /// No control group bounds memory: then none may be had that belongs to no process's map, and so is seen by nobody.
+  bool watched_memory = false;
+};
+
 /// A few calls that are refused for one reason. A name that this machine's kernel does not have is passed over.
 struct SyscallRule {
   std::vector<const char*> calls;
@@ -21,7 +27,9 @@ struct SyscallRule {
   std::vector<std::vector<ArgumentTest>> when;  ///< refused when all tests of one line hold; empty: always
   const char* words = "";                     ///< `when`, for people
   const char* reason = "";
-  bool watched_only = false;                  ///< only where no control group limits memory
+  bool FilterOptions::* only_with = nullptr;  ///< refused only where this is so
+
+  bool holds(const FilterOptions& options) const { return !only_with || options.*only_with; }
 };
 const std::vector<SyscallRule>& syscall_rules();
 

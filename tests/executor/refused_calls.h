@@ -16,13 +16,13 @@ struct RefusedCall {
   int error = 0;
 };
 
-inline std::vector<RefusedCall> refused_calls(bool watched_memory) {
+inline std::vector<RefusedCall> refused_calls(const FilterOptions& options) {
   std::vector<RefusedCall> calls;
   std::set<std::string> gone;  // a call that is refused altogether answers so, whatever its arguments
   for (const auto& rule : syscall_rules())
-    if (rule.watched_only && watched_memory && rule.when.empty()) gone.insert(rule.calls.begin(), rule.calls.end());
+    if (rule.only_with && rule.holds(options) && rule.when.empty()) gone.insert(rule.calls.begin(), rule.calls.end());
   for (const auto& rule : syscall_rules()) {
-    if (rule.watched_only && !watched_memory) continue;
+    if (!rule.holds(options)) continue;
     for (const char* name : rule.calls) {
       const int number = seccomp_syscall_resolve_name(name);
       if (number < 0 || (!rule.when.empty() && gone.count(name))) continue;

@@ -87,9 +87,10 @@ std::string table_of_rules() {
 
 TEST_CASE("every_rule_is_in_the_filter_and_answers_as_it_says") {
   for (bool watched : {false, true}) {
-    const auto filter = program({.watched_memory = watched});
+    const FilterOptions options{.watched_memory = watched};
+    const auto filter = program(options);
     std::size_t tried = 0;
-    for (const auto& each : refused_calls(watched)) {
+    for (const auto& each : refused_calls(options)) {
       INFO(each.name << " watched " << watched);
       seccomp_data data = call_of(each.number);
       std::copy(each.arguments.begin(), each.arguments.end(), data.args);
@@ -103,7 +104,7 @@ TEST_CASE("every_rule_is_in_the_filter_and_answers_as_it_says") {
 TEST_CASE("rules_with_a_condition_leave_the_rest_of_a_call_alone") {
   const auto filter = program();
   for (const auto& rule : syscall_rules()) {
-    if (rule.when.empty() || rule.watched_only) continue;
+    if (rule.when.empty() || rule.only_with) continue;
     for (const char* name : rule.calls) {
       INFO(name << ": " << rule.words);
       seccomp_data data = call_of(seccomp_syscall_resolve_name(name));

@@ -28,7 +28,7 @@ int listen_at(const sockaddr_un& address, std::size_t length) {
 /// For a probe that makes them all: number, six arguments, the error that must come, name.
 std::string list_of_refused_calls(bool watched) {
   std::string text;
-  for (const auto& each : refused_calls(watched)) {
+  for (const auto& each : refused_calls({.watched_memory = watched})) {
     text += std::to_string(each.number);
     for (std::uint64_t argument : each.arguments) text += " " + std::to_string(argument);
     text += " " + std::to_string(each.error) + " " + each.name + "\n";
