@@ -23,7 +23,10 @@ class Waiting {
     interrupted_ = true;
     changed_.notify_one();
   }
-  bool interrupted() const { return interrupted_; }
+  bool interrupted() const {
+    std::lock_guard lock(mutex_);
+    return interrupted_;
+  }
   /// The next event; nothing when interrupted, or after `wait_ms`.
   std::optional<SwarmEvent> next(TimeMs wait_ms) {
     std::unique_lock lock(mutex_);
@@ -35,7 +38,7 @@ class Waiting {
   }
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<SwarmEvent> events_;
   bool interrupted_ = false;
