@@ -17,7 +17,7 @@ struct RunLimits {
   std::int64_t disk_bytes = 256LL << 20;        // disk_limit: out/ and /tmp together
   std::int64_t processes = 256;                 // process_limit
   std::int64_t open_files = 1024;
-  std::int64_t output_files = 10'000;           // bad_output
+  std::int64_t output_files = 10'000;           // result_limit
   std::int64_t stdio_bytes = 1 << 20;           // output_limit: stdout and stderr each
 };
 

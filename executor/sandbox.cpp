@@ -23,6 +23,7 @@ constexpr std::size_t max_init_frame = 64 << 10;
 constexpr std::uint64_t max_inodes = 200'000;  // an empty file costs the kernel about a KiB that no disk limit counts
 
 std::string mebibytes(std::int64_t bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB"; }
+std::string mebibytes(std::uint64_t bytes) { return mebibytes(static_cast<std::int64_t>(bytes)); }
 
 }  // namespace
 
@@ -182,6 +183,7 @@ bool Sandbox::on_file(std::string_view payload) {
 
 void Sandbox::refuse(const Error& error) {
   if (error.code == Code::io) problem(error.message);
+  else if (error.code == Code::refused) end(OutcomeKind::result_limit, 0, error.message);
   else end(OutcomeKind::bad_output, 0, error.message);
 }
 
@@ -215,10 +217,12 @@ bool Sandbox::on_end(std::string_view payload) {
                                                  "; the limit is " + std::to_string(limits.stdio_bytes));
   }
   if (ended.ending == INIT_PROCESSES || (failed && cgroup_ && cgroup_->out_of_processes()))
-    return end_as(OutcomeKind::process_limit, "it wanted more than " + std::to_string(limits.processes) + " processes and threads");
-  if (ended.ending == INIT_INODES) return end_as(OutcomeKind::disk_limit, "it made more than " + std::to_string(max_inodes) + " files in /tmp and out/");
-  if (failed && ended.disk_full) return end_as(OutcomeKind::disk_limit, "/tmp or out/ was full; each holds " + mebibytes(limits.disk_bytes) + " less what is in the other");
-  if (ended.ending == INIT_TIMEOUT) return end_as(OutcomeKind::timeout, "it ran longer than " + std::to_string(limits.wall_ms) + " ms");
+    return end_as(OutcomeKind::process_limit, "it wanted more than " + std::to_string(limits.processes) + " processes and threads (peak " + std::to_string(cgroup_ ? limits.processes : ended.threads) + ")");
+  if (ended.ending == INIT_INODES)
+    return end_as(OutcomeKind::inode_limit, "it made " + std::to_string(ended.scratch_files) + " files in /tmp and out/; the limit is " + std::to_string(max_inodes));
+  if (failed && ended.disk_full)
+    return end_as(OutcomeKind::disk_limit, "/tmp or out/ was full; each holds " + mebibytes(limits.disk_bytes) + " less what is in the other (peak " + mebibytes(ended.scratch_bytes) + ")");
+  if (ended.ending == INIT_TIMEOUT) return end_as(OutcomeKind::timeout, "it ran for " + std::to_string(ended.wall_us / 1000) + " ms; the limit is " + std::to_string(limits.wall_ms));
   if (ended.ending == INIT_CPU)
     return end_as(OutcomeKind::cpu_limit, "its processes used " + std::to_string(ended.cpu_us / 1000) + " ms of CPU time; the limit is " + std::to_string(limits.wall_ms * limits.cpus));
   if (ended.ending != INIT_EXITED) return false;  // stopped, though no limit was met

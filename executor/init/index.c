@@ -129,9 +129,12 @@ static void kill_the_rest(struct init_end *end) {
 static void watch(const struct init_run *run, uint64_t passed_ms, int last, struct init_end *end) {
   struct statvfs disk;
   if (statvfs(SCRATCH, &disk) == 0) {
+    const uint64_t bytes = (uint64_t)(disk.f_blocks - disk.f_bfree) * disk.f_bsize, files = disk.f_files - disk.f_ffree;
+    if (bytes > end->scratch_bytes) end->scratch_bytes = bytes;
+    if (files > end->scratch_files) end->scratch_files = files;
     if ((uint64_t)disk.f_bavail * disk.f_bsize < DISK_FULL_BELOW && disk.f_bavail * 8 < disk.f_blocks) end->disk_full = 1;
     /* Empty files take no bytes of a tmpfs, but they take the kernel's memory. */
-    if (disk.f_files - disk.f_ffree > run->inodes) end->ending = INIT_INODES;
+    if (files > run->inodes) end->ending = INIT_INODES;
   }
   cpu_set_t processors;
   const uint64_t parallel = sched_getaffinity(0, sizeof processors, &processors) == 0 ? (uint64_t)CPU_COUNT(&processors) : 1;
@@ -141,6 +144,7 @@ static void watch(const struct init_run *run, uint64_t passed_ms, int last, stru
   look_at_processes(&use, run->watch_memory_bytes != 0);
   if (!last && end->cpu_us / 1000 + use.cpu_ms >= run->cpu_ms) end->ending = INIT_CPU;
   if (!run->watch_memory_bytes) return;
+  if (use.threads > end->threads) end->threads = (uint32_t)use.threads;
   if (use.memory_bytes > run->watch_memory_bytes) use.memory_bytes = shared_memory_exact();
   if (use.memory_bytes > end->peak_bytes) end->peak_bytes = use.memory_bytes;
   if (use.memory_bytes > run->watch_memory_bytes) end->ending = INIT_MEMORY;

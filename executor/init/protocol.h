@@ -30,7 +30,8 @@ enum init_ending { INIT_EXITED = 0, INIT_TIMEOUT = 1, INIT_CPU = 2, INIT_OUTPUT 
 struct init_end {
   uint32_t ending, exit_code;
   uint64_t wall_us, cpu_us, peak_bytes, stdout_bytes, stderr_bytes;
-  uint32_t disk_full, stdout_tail, stderr_tail, reserved;
+  uint64_t scratch_bytes, scratch_files; /* most that was seen in out/ and /tmp together */
+  uint32_t disk_full, stdout_tail, stderr_tail, threads; /* threads: most that were seen, where init counts them */
 };
 
 struct init_file { uint64_t size; uint32_t executable, reserved; };

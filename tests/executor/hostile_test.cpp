@@ -60,7 +60,7 @@ const std::vector<Probe> probes{
     {"exhaustions", "memory_of_a_child_that_nobody_misses", expected_oom},
     {"exhaustions", "disk", "disk_limit"},
     {"exhaustions", "disk_in_two_places", "disk_limit"},
-    {"exhaustions", "disk_by_empty_files", "disk_limit"},
+    {"exhaustions", "disk_by_empty_files", "inode_limit"},
     {"exhaustions", "processor", "cpu_limit"},
     {"exhaustions", "processor_by_short_lives", "cpu_limit"},
     {"exhaustions", "floods_stdout", "output_limit"},
@@ -74,8 +74,8 @@ const std::vector<Probe> probes{
     {"exhaustions", "output_replaced_by_link", "bad_output"},
     {"exhaustions", "output_pipe", "bad_output"},
     {"exhaustions", "output_socket", "bad_output"},
-    {"exhaustions", "output_giant_with_holes", "bad_output"},
-    {"exhaustions", "output_many", "bad_output"},
+    {"exhaustions", "output_giant_with_holes", "result_limit"},
+    {"exhaustions", "output_many", "result_limit"},
     {"exhaustions", "output_hidden_folder", "exited 0"},
 };
 
