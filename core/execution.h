@@ -21,6 +21,12 @@ struct RunLimits {
   std::int64_t stdio_bytes = 1 << 20;           // output_limit: stdout and stderr each
 };
 
+/// What all units that run side by side may use together; 0: no bound of that kind.
+struct SharedLimits {
+  std::int64_t cpu_milli = 0;     ///< thousandths of one CPU
+  std::int64_t memory_bytes = 0;
+};
+
 /// One unit's work. `job` is the caller's own number and names it in the report.
 struct ExecutionRequest {
   std::uint64_t job = 0;

@@ -96,6 +96,7 @@ Result<int> seccomp_filter(FilterOptions options) {
   deny(EPERM, SCMP_SYS(ioprio_set), SCMP_A0(SCMP_CMP_MASKED_EQ, 0xffffffffUL, ioprio_of_user));
   if (options.watched_memory)
     for (int call : {SCMP_SYS(memfd_create), SCMP_SYS(shmget)}) deny(ENOSYS, call);
+  if (options.pinned) deny(EPERM, SCMP_SYS(sched_setaffinity));
   // Other execution domains and a fixed address-space layout; glibc asks for neither.
   deny(EPERM, SCMP_SYS(personality), SCMP_A0(SCMP_CMP_GT, 0));
   if (!good) return fail(Code::unavailable, "libseccomp cannot express the filter");
