@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::int64_t trial_memory_bytes = 64 << 20, trial_processes = 16;
 constexpr std::int64_t cpu_period_us = 100'000;
+constexpr std::int64_t full_within_bytes = 4 << 20;  // a charge that fails is of at most a few pages, or one huge page
 constexpr std::int64_t least_quota_us = 1'000;  // the kernel's
 
 }  // namespace
@@ -45,7 +46,8 @@ bool Cgroup::prepare(std::int64_t memory_bytes, std::int64_t processes) {
   }
   good = write_kernel_file(folders_.pids + "/pids.max", std::to_string(processes)) && good;
   oom_before_ = oom_kills();
-  hits_before_ = limit_hits();
+  limit_bytes_ = memory_bytes;
+  if (version2_) limit_hits_before_ = field_in_file(folders_.memory + "/memory.events", "oom");
   refused_before_ = refused_forks();
   return good;
 }
@@ -64,13 +66,13 @@ void Cgroup::freeze(bool frozen) {
 }
 
 std::int64_t Cgroup::oom_kills() const { return field_in_file(folders_.memory + (version2_ ? "/memory.events" : "/memory.oom_control"), "oom_kill"); }
-std::int64_t Cgroup::limit_hits() const {
-  if (version2_) return field_in_file(folders_.memory + "/memory.events", "oom");
-  return number_in_file(folders_.memory + "/memory.failcnt") + number_in_file(folders_.memory + "/memory.memsw.failcnt");
-}
 std::int64_t Cgroup::refused_forks() const { return field_in_file(folders_.pids + "/pids.events", "max"); }
 bool Cgroup::empty() const { return read_kernel_file(folders_.memory + "/cgroup.procs").empty() && read_kernel_file(folders_.pids + "/cgroup.procs").empty(); }
-bool Cgroup::out_of_memory() const { return oom_kills() > oom_before_ && limit_hits() > hits_before_; }
+bool Cgroup::out_of_memory() const {
+  if (oom_kills() <= oom_before_) return false;
+  // Version 2 counts on whose account it was; version 1 does not, but then its own account is full.
+  return version2_ ? field_in_file(folders_.memory + "/memory.events", "oom") > limit_hits_before_ : peak_bytes() + full_within_bytes >= limit_bytes_;
+}
 bool Cgroup::out_of_processes() const { return refused_forks() > refused_before_; }
 std::int64_t Cgroup::peak_bytes() const { return number_in_file(folders_.memory + (version2_ ? "/memory.peak" : "/memory.max_usage_in_bytes")); }
 

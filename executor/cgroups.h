@@ -38,12 +38,11 @@ class Cgroup {
 
  private:
   std::int64_t oom_kills() const;
-  std::int64_t limit_hits() const;
   std::int64_t refused_forks() const;
   Folders folders_;
   bool version2_;
   Freezer freezer_;
-  std::int64_t oom_before_ = 0, hits_before_ = 0, refused_before_ = 0;
+  std::int64_t limit_bytes_ = 0, oom_before_ = 0, limit_hits_before_ = 0, refused_before_ = 0;
 };
 
 class CgroupPool {
