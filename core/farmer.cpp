@@ -105,13 +105,14 @@ void Farmer::on_offer(const NodeKey& from, const Signed& message) {
 
 std::string Farmer::why_decline(const Offer& offer) const {
   if (leaving_) return "leaving";
+  if (paused()) return "paused";
   if (options_.slots < 1) return "no_slots";
   if (options_.accept == FarmerOptions::AcceptFrom::watched && !watched_.count(offer.task)) return "not_watched";
   if (options_.accept == FarmerOptions::AcceptFrom::listed && !options_.listed.count(offer.requester) && !watched_.count(offer.task)) return "not_listed";
   if (offer.max_price_micro < options_.min_price_micro) return "price_too_low";
   if (offer.runtime != "host") return "no_runtime";
   if (options_.cpus > 0 && offer.resources.cpus > options_.cpus) return "too_many_cpus";
-  if (options_.memory_bytes > 0 && offer.resources.memory_bytes > options_.memory_bytes) return "too_much_memory";
+  if (slots_for(offer.resources) < 1) return "too_much_memory";
   if (options_.disk_bytes > 0 && offer.resources.disk_bytes > options_.disk_bytes) return "too_much_disk";
   auto owed = checked_add(balance_micro_, promised_micro_);
   if (!owed || *owed >= options_.owed_cap_micro) return "owed_too_much";
@@ -131,7 +132,8 @@ void Farmer::answer(KnownOffer& known, const OfferId& id) {
     note("declined", {{"task", to_hex(known.offer.task)}, {"reason", known.declined}});
     return refuse(requester, rename_id<Hash>(id), known.declined, "");
   }
-  Bid bid{id, options_.min_price_micro, options_.slots, options_.slots * options_.queue_per_slot, options_.limit_mode, options_.platform};
+  const std::int64_t slots = slots_for(known.offer.resources);
+  Bid bid{id, options_.min_price_micro, slots, slots * options_.queue_per_slot, options_.limit_mode, options_.platform};
   emit(Send{requester, BidMessage{bid}});
   note("bid", {{"task", to_hex(known.offer.task)}, {"price_micro", std::to_string(bid.price_micro)}});
 }
@@ -231,22 +233,8 @@ bool Farmer::waits_for_task(const Lease& lease) {
   return std::any_of(lease.units.begin(), lease.units.end(), [](const auto& unit) { return unit.second.step == Step::waiting; });
 }
 
-void Farmer::start_units() {
-  for (auto& [id, lease] : leases_) {
-    if (static_cast<std::int64_t>(running_.size()) >= options_.slots) return;
-    if (!waits_for_task(lease)) continue;
-    auto task = tasks_.find(lease.offer.task);
-    if (task == tasks_.end() || task->second == TaskState::unknown) need_task(lease.offer);
-    if (tasks_[lease.offer.task] != TaskState::ready) continue;
-    for (auto& [number, work] : lease.units) {
-      if (static_cast<std::int64_t>(running_.size()) >= options_.slots) return;
-      if (work.step != Step::waiting) continue;
-      work.step = Step::running;
-      work.job = next_job_++;
-      running_[work.job] = {id, number};
-      emit(RunUnit{work.job, lease.offer.task, number, lease.offer.run_ms});
-    }
-  }
+bool Farmer::all_ran(const Lease& lease) {
+  return std::all_of(lease.units.begin(), lease.units.end(), [](const auto& unit) { return unit.second.step == Step::ran || unit.second.step == Step::revealed; });
 }
 
 void Farmer::on(const UnitRan& event) {
@@ -274,7 +262,7 @@ void Farmer::on(const UnitRan& event) {
   // The encoding of a reveal of one unit serves as the record of the vote.
   emit(Save{"vote", vote_key(award, number), encode_message(RevealMessage{Signed{encode(Reveal{award, {{number, work.vote}}}), {}}, {{{number, work.extra}}}})});
   note("ran", {{"task", to_hex(lease->second.offer.task)}, {"unit", std::to_string(number)}, {"outcome", std::string(outcome_word(event.outcome.kind))},
-               {"exit_code", std::to_string(event.outcome.exit_code)}, {"wall_ms", std::to_string(event.usage.wall_ms)}, {"result_id", to_hex(event.result)}});
+               {"exit_code", std::to_string(event.outcome.exit_code)}, {"wall_ms", std::to_string(event.usage.wall_ms)}, {"result_id", to_hex(event.result)}, {"detail", event.extra.detail}});
 }
 
 // --- votes ---
@@ -413,14 +401,14 @@ void Farmer::on(const Tick&) {
   for (const auto& [id, lease] : leases_)
     if (now_ >= ends_ms(lease)) over.push_back(id);
   for (const AwardId& id : over) drop_lease(id, "the lease ended without a verdict");
+  give_back_when_paused_too_long();
   std::erase_if(offers_, [&](const auto& entry) { return now_ >= entry.second.offer.expires_ms; });
 }
 
 /// A requester that is here and whose units were run decides in its own time, as long as the money is put aside.
 TimeMs Farmer::ends_ms(const Lease& lease) const {
-  const bool ran = std::all_of(lease.units.begin(), lease.units.end(), [](const auto& unit) { return unit.second.step == Step::ran || unit.second.step == Step::revealed; });
   const TimeMs end = lease.until_ms + lease_slack_ms;
-  return ran && up_.count(lease.offer.requester) ? std::max(end, lease.hold_expiry_ms) : end;
+  return all_ran(lease) && up_.count(lease.offer.requester) ? std::max(end, lease.hold_expiry_ms) : end;
 }
 
 void Farmer::drop_lease(const AwardId& id, const std::string& why) {
@@ -494,6 +482,7 @@ void Farmer::restore_vote(std::string_view, std::string_view value) {
 TimeMs Farmer::next_deadline(TimeMs now) const {
   TimeMs next = now + 60'000;
   for (const auto& [id, lease] : leases_) next = std::min(next, ends_ms(lease));
+  if (auto due = gives_back_ms()) next = std::min(next, *due);
   return std::max(next, now + 1);
 }
 
@@ -502,6 +491,7 @@ std::size_t Farmer::open_offers() const {
 }
 
 std::string Farmer::why_idle() const {
+  if (paused()) return "paused: " + pause_reason_;
   if (!leases_.empty()) return "working";
   if (up_.empty()) return "no other tnode node met yet (looking on the DHT, locally and at --peer addresses)";
   std::map<std::string, int> reasons;
