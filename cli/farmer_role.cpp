@@ -190,6 +190,14 @@ void FarmerRole::carry(const StopUnit& effect) {
   node_.after_commit([this, job = effect.job] { node_.executor()->cancel(job); });
 }
 
+void FarmerRole::carry(const FreezeUnits&) {
+  node_.after_commit([this] { if (node_.executor()) node_.executor()->pause(); });
+}
+
+void FarmerRole::carry(const ThawUnits&) {
+  node_.after_commit([this] { if (node_.executor()) node_.executor()->resume(); });
+}
+
 void FarmerRole::on_report(const ExecutionReport& report) {
   auto it = jobs_.find(report.job);
   if (it == jobs_.end()) return;

@@ -198,10 +198,12 @@ int SeedCommand::coordinate() {
                                              RequesterRole::Watcher{[this](const Note& note) { show(note); },
                                                                     [this](const TaskRecord& ended, Ending ending, const Requester& requester) { show_end(ended, ending, requester); }}));
   write_torrents();
-  ControlFolder control(*node_, [this](const TaskId& task) {
+  ControlActions asked;
+  asked.cancel = [this](const TaskId& task) {
     for (const auto& requester : node_->requesters())
       if (requester->task() == task) requester->hear(CancelTask{});
-  });
+  };
+  ControlFolder control(*node_, std::move(asked));
   signals.on_signal([this](int) {
     node_->post([this] {
       output_.line("interrupted; what is leased stays leased. The same command goes on, `tnode cancel " + to_hex(task_.bundle.torrent.v2_hash).substr(0, 12) + "` gives it up");

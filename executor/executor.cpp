@@ -119,6 +119,7 @@ Result<void> Executor::Impl::start(const std::string& home, const SharedLimits& 
   state.limit_mode = hello->limit_mode;
   state.cpu_mode = hello->cpu_mode;
   state.pause_mode = hello->pause_mode;
+  state.bounds_memory = hello->bounds_memory;
   usage_path = hello->usage_path;
   auto status = hello->problem.empty() ? try_out(home) : Result<std::string>(fail(Code::unavailable, hello->problem));
   if (!status) {

@@ -16,6 +16,7 @@ struct SandboxState {
   std::string limit_mode;           ///< "cgroup2", "cgroup1", "watchdog"
   struct Check { std::string what; enum Level { good, weaker, missing } level = good; std::string detail, remedy; };
   std::string cpu_mode;             ///< how a shared CPU limit holds: "quota", "affinity"; "" without one
+  bool bounds_memory = false;       ///< a control group holds a shared memory limit
   std::string pause_mode;           ///< "freezer", "signals"
   std::vector<Check> checks;        ///< one line each for doctor
   bool usable() const { for (const auto& c : checks) if (c.level == Check::missing) return false; return true; }
