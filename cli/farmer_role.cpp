@@ -35,6 +35,7 @@ FarmerRole::FarmerRole(Node& node, FarmerRoleOptions options, Observer observer)
   std::error_code ec;
   fs::remove_all(node.home().work_dir(), ec);
   fs::create_directories(node.home().work_dir(), ec);
+  remove_half_made_bundles(node.home().dir() + "/results");
   reseed();
 }
 

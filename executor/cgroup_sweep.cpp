@@ -43,7 +43,8 @@ bool runner_lives(const std::string& name) {
   const auto dash = rest.find('-');
   if (dash == std::string::npos || dash == 0 || rest.find_first_not_of("0123456789") != dash) return true;  // not a name of ours
   const std::string started = rest.substr(dash + 1, rest.find('-', dash + 1) - dash - 1);
-  return started.empty() || process_stat(std::atoi(rest.c_str())).start_time == started;
+  const ProcessStat process = process_stat(std::atoi(rest.c_str()));
+  return started.empty() || (process.start_time == started && process.state != 'Z' && process.state != 'X');
 }
 
 }  // namespace
