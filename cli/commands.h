@@ -23,6 +23,7 @@ struct FarmOptions {
   std::string accept;                   ///< "", "anyone", "watched" or keys, comma separated
   std::string cpus, memory;             ///< of the whole machine for all sandboxes together: "50%", "4GiB"; empty: all of it
   std::string when = "always";          ///< "idle": only while nobody else works at the machine
+  std::string runtime_cache = "8GiB";   ///< what runtimes may take; "0" for none
   bool once = false;
   Tamper tamper;                        ///< set by tests that need a liar; no flag reaches it
 };
@@ -39,6 +40,10 @@ int run_ledger_history(const GlobalOptions& global);
 int run_ledger_audit(const GlobalOptions& global, const std::string& key);
 int run_key_show(const GlobalOptions& global);
 int run_pause(const GlobalOptions& global, bool paused);
+struct RuntimePackOptions { std::string dir, name, out; };
+int run_runtime_pack(const GlobalOptions& global, const RuntimePackOptions& options);
+int run_runtime_list(const GlobalOptions& global);
+int run_runtime_remove(const GlobalOptions& global, const std::string& id);
 int run_doctor(const GlobalOptions& global);
 struct DevnetOptions { int farmers = 3; std::string task, out; std::vector<std::string> settings; bool keep = false; };
 int run_devnet(const GlobalOptions& global, const DevnetOptions& options);

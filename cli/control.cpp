@@ -2,43 +2,56 @@
 
 #include <chrono>
 #include <filesystem>
+#include <optional>
 #include <thread>
 
 #include "cli/bundle_disk.h"
 #include "cli/node.h"
+#include "cli/runtime_store.h"
 
 namespace tnode {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::string_view cancel_prefix = "cancel-";
+constexpr std::string_view cancel_prefix = "cancel-", serve_prefix = "runtime-";
 constexpr std::string_view pause_name = "pause", resume_name = "resume";
 constexpr int answer_wait_tries = 100;  // of 50 ms
 
-void take(const std::string& path, const ControlActions& actions) {
+/// The id in a request's name; nothing when it is another request, half-written, or none at all.
+template <class Id>
+std::optional<Id> id_in(const std::string& name, std::string_view prefix) {
+  if (!name.starts_with(prefix)) return std::nullopt;
+  auto bytes = from_hex(name.substr(prefix.size()));
+  auto id = bytes ? Id::from_bytes(*bytes) : Result<Id>(bytes.error());
+  return id ? std::optional(*id) : std::nullopt;
+}
+
+void take(Node& node, const std::string& path, const ControlActions& actions) {
   const std::string name = fs::path(path).filename().string();
+  const auto task = id_in<TaskId>(name, cancel_prefix);
+  const auto runtime = id_in<RuntimeId>(name, serve_prefix);
+  const bool pauses = actions.pause && (name == pause_name || name == resume_name);
+  if (!pauses && !task && !runtime) return;
   std::error_code ec;
-  if (actions.pause && (name == pause_name || name == resume_name)) {
-    fs::remove(path, ec);
-    return actions.pause(name == pause_name);
-  }
-  if (!actions.cancel || !name.starts_with(cancel_prefix)) return;
-  auto bytes = from_hex(name.substr(cancel_prefix.size()));
-  auto task = bytes ? TaskId::from_bytes(*bytes) : Result<TaskId>(bytes.error());
-  if (!task) return;  // half-written, or not a request at all
   fs::remove(path, ec);
-  actions.cancel(*task);
+  if (pauses) return actions.pause(name == pause_name);
+  if (task) return actions.cancel(*task);
+  if (auto bundle = find_runtime(node.home(), *runtime)) node.offer(*bundle, Node::Twin::no);
 }
 
 }  // namespace
 
 ControlFolder::ControlFolder(Node& node, ControlActions actions) {
-  auto folder = WatchFolder::start(node.home().control_dir(), [&node, actions](const std::string& path) { node.post([path, actions] { take(path, actions); }); });
+  auto folder = WatchFolder::start(node.home().control_dir(), [&node, actions](const std::string& path) { node.post([&node, path, actions] { take(node, path, actions); }); });
   if (folder) folder_ = std::move(*folder);
 }
 
 Result<void> ask_to_cancel(const Home& home, const TaskId& task) {
   return write_file_atomically(home.control_dir() + "/" + std::string(cancel_prefix) + to_hex(task), "");
+}
+
+Result<void> ask_to_serve(const Home& home, const RuntimeId& runtime) {
+  return write_file_atomically(home.control_dir() + "/" + std::string(serve_prefix) + to_hex(runtime), "");
 }
 
 Result<void> ask_to_pause(const Home& home, bool paused) {

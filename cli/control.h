@@ -27,6 +27,8 @@ class ControlFolder {
 
 /// Asks the node that runs to give a task up.
 Result<void> ask_to_cancel(const Home& home, const TaskId& task);
+/// Asks it to serve a runtime that was packed into its home; one that starts later is asked then.
+Result<void> ask_to_serve(const Home& home, const RuntimeId& runtime);
 
 /// Asks the farmer that runs to pause, or to go on, and waits until it took note; `not_found` when none does.
 Result<void> ask_to_pause(const Home& home, bool paused);

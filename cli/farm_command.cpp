@@ -85,7 +85,14 @@ std::string share_line(const FarmOptions& options, const SharedLimits& shared, c
   return text;
 }
 
-Result<FarmerOptions> farmer_options(const FarmOptions& options, const SharedLimits& shared, const SandboxState* sandbox, const Home& home) {
+Result<std::int64_t> runtime_cache(const FarmOptions& options) {
+  if (options.runtime_cache == "0") return std::int64_t{0};
+  auto bytes = parse_size(options.runtime_cache);
+  if (!bytes) return fail(Code::invalid, "--runtime-cache wants " + std::string(size_form) + ", or 0 for none, not '" + options.runtime_cache + "'");
+  return bytes;
+}
+
+Result<FarmerOptions> farmer_options(const FarmOptions& options, const SharedLimits& shared, const SandboxState* sandbox, const Home& home, std::int64_t runtime_cache_bytes) {
   FarmerOptions farmer;
   // A CPU is shared by two slots only when the user says so.
   const std::int64_t cpus = shared.cpu_milli > 0 ? (shared.cpu_milli + 999) / 1000 : cpus_of_machine();
@@ -100,6 +107,7 @@ Result<FarmerOptions> farmer_options(const FarmOptions& options, const SharedLim
   farmer.disk_bytes = free_disk(home.dir());
   farmer.limit_mode = sandbox ? sandbox->limit_mode : "none";
   farmer.platform = platform_of_host();
+  farmer.runtimes = runtime_cache_bytes > 0;
   std::string accept = options.accept;
   // Strangers' code only where every layer of the sandbox holds; a user may decide otherwise.
   if (accept.empty()) accept = sandbox && sandbox->whole ? "anyone" : "watched";
@@ -166,7 +174,8 @@ int FarmCommand::run() {
     if (const std::string line = share_line(options_, *shared, executor->state()); !line.empty()) output_.line("share    " + line);
   }
   const SandboxState sandbox = executor ? executor->state() : SandboxState{};
-  auto farmer = farmer_options(options_, *shared, executor ? &executor->state() : nullptr, *home);
+  auto cache = runtime_cache(options_);
+  auto farmer = cache ? farmer_options(options_, *shared, executor ? &executor->state() : nullptr, *home, *cache) : Result<FarmerOptions>(cache.error());
   if (!farmer) {
     (void)fail_with(farmer.error());
     return exit_usage;
@@ -178,6 +187,7 @@ int FarmCommand::run() {
   node_->on_problem([this](const std::string& what) { if (output_.verbose()) output_.problem(what); });
   FarmerRoleOptions role;
   role.farmer = *farmer;
+  role.runtime_cache_bytes = *cache;
   role.tamper = options_.tamper;
   node_->add(std::make_unique<FarmerRole>(*node_, role, [this](const Note& note) { show(note); }));
   output_.line("node     " + to_hex(node_->key().key()));
@@ -237,6 +247,7 @@ void FarmCommand::leave_when_done() {
 void FarmCommand::show(const Note& note) {
   output_.event(note);
   const std::string task = field(note, "task").substr(0, 12);
+  const std::string runtime = field(note, "runtime").substr(0, 12);
   auto credits = [&](const char* name) { return format_credits(std::atoll(field(note, name).c_str())); };
   if (note.what == "offer") output_.line("offer    " + task + "  \"" + field(note, "name") + "\", " + field(note, "units") + " units, up to " + credits("max_price_micro") + " credits each");
   else if (note.what == "declined") output_.line("declined " + task + "  " + field(note, "reason"));
@@ -249,6 +260,10 @@ void FarmCommand::show(const Note& note) {
   else if (note.what == "underpaid") output_.line("underpaid " + task + " by " + field(note, "requester").substr(0, 12));
   else if (note.what == "lease_dropped") output_.line("dropped  " + task + "  " + field(note, "reason"));
   else if (note.what == "sandbox_failed") output_.line("sandbox  unit " + field(note, "unit") + ": " + field(note, "problem"));
+  else if (note.what == "runtime") output_.progress("runtime  " + runtime + "  " + field(note, "doing"), std::atoll(field(note, "done_bytes").c_str()), std::atoll(field(note, "total_bytes").c_str()), "bytes");
+  else if (note.what == "runtime_ready") output_.line("runtime  " + runtime + "  is ready");
+  else if (note.what == "runtime_lost") output_.line("runtime  " + runtime + "  " + field(note, "reason"));
+  else if (note.what == "runtime_removed") output_.line("runtime  " + runtime + "  makes room for another");
   else if (note.what == "credit_refused") output_.line("refused  a payment: " + field(note, "reason"));
 }
 

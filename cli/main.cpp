@@ -72,6 +72,7 @@ int run(int argc, char** argv) {
   farm_command->add_option("--memory", farm.memory, "Memory for all sandboxes together, their files counted (4GiB)")->type_name("SIZE")->take_last();
   farm_command->add_option("--when", farm.when, "always, or idle: only while nobody else works at the machine")
       ->check(CLI::IsMember({"always", "idle"}).description(""))->option_text("WHEN")->take_last();
+  farm_command->add_option("--runtime-cache", farm.runtime_cache, "What runtimes of tasks may take on disk; 0: only tasks with `runtime: host`")->type_name("SIZE")->capture_default_str()->take_last();
   farm_command->add_flag("--once", farm.once, "Leave when nothing is left to do");
   farm_command->callback([&] { status = run_farm(global, farm); });
 
@@ -116,6 +117,23 @@ int run(int argc, char** argv) {
 
   app.add_subcommand("pause", "Have the farmer of this home stand still: what runs is frozen")->callback([&] { status = run_pause(global, true); });
   app.add_subcommand("resume", "Let it go on")->callback([&] { status = run_pause(global, false); });
+  auto* runtime_command = app.add_subcommand("runtime", "Root file systems that tasks bring along");
+  runtime_command->require_subcommand(1);
+  runtime_command->fallthrough();
+  RuntimePackOptions runtime;
+  auto* pack_command = runtime_command->add_subcommand("pack", "Make one of a root file system's folder");
+  pack_command->fallthrough();
+  pack_command->add_option("dir", runtime.dir, "The folder, as debootstrap makes it")->required()->type_name("DIR");
+  pack_command->add_option("--name", runtime.name, "For people (default: the folder's name)")->type_name("NAME")->take_last();
+  pack_command->add_option("--out", runtime.out, "Where to write its torrent (default: NAME.torrent)")->type_name("FILE")->take_last();
+  pack_command->callback([&] { status = run_runtime_pack(global, runtime); });
+  runtime_command->add_subcommand("list", "Those in this home")->fallthrough()->callback([&] { status = run_runtime_list(global); });
+  std::string removed;
+  auto* remove_command = runtime_command->add_subcommand("remove", "Take one out of this home");
+  remove_command->fallthrough();
+  remove_command->add_option("id", removed, "Its id, or a prefix")->required()->type_name("ID");
+  remove_command->callback([&] { status = run_runtime_remove(global, removed); });
+
   app.add_subcommand("doctor", "Check sandbox, limits, ports, DHT, clock and disk")->callback([&] { status = run_doctor(global); });
   auto* key_command = app.add_subcommand("key", "This node's key");
   key_command->require_subcommand(1);

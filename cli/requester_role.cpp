@@ -5,6 +5,7 @@
 
 #include "cli/bundle_disk.h"
 #include "cli/node.h"
+#include "cli/runtime_store.h"
 #include "core/result_manifest.h"
 
 namespace tnode {
@@ -92,6 +93,8 @@ RequesterRole::RequesterRole(Node& node, TaskRecord record, StoredBundle task, W
       requester_.know(*NodeKey::from_bytes(key), r);
   });
   node.offer(task_, Node::Twin::yes);
+  if (auto runtime = runtime_id(record_.offer.runtime))
+    if (auto bundle = find_runtime(node.home(), *runtime)) node.offer(*bundle, Node::Twin::no);
   update_record();
 }
 

@@ -7,7 +7,6 @@
 namespace tnode {
 namespace {
 
-Bytes vote_key(const AwardId& award, UnitNumber unit) { return Bytes(award.view()) + std::to_string(unit); }
 Bytes signed_bytes(const Signed& message) { return message.body + Bytes(reinterpret_cast<const char*>(message.signature.data()), message.signature.size()); }
 
 }  // namespace
@@ -110,7 +109,12 @@ std::string Farmer::why_decline(const Offer& offer) const {
   if (options_.accept == FarmerOptions::AcceptFrom::watched && !watched_.count(offer.task)) return "not_watched";
   if (options_.accept == FarmerOptions::AcceptFrom::listed && !options_.listed.count(offer.requester) && !watched_.count(offer.task)) return "not_listed";
   if (offer.max_price_micro < options_.min_price_micro) return "price_too_low";
-  if (offer.runtime != "host") return "no_runtime";
+  if (offer.runtime != "host") {
+    auto id = runtime_id(offer.runtime);
+    if (!options_.runtimes || !id) return "no_runtime";
+    auto known = runtimes_.find(*id);
+    if (known != runtimes_.end() && known->second.state == RuntimeState::lost) return "no_runtime";
+  }
   if (options_.cpus > 0 && offer.resources.cpus > options_.cpus) return "too_many_cpus";
   if (slots_for(offer.resources) < 1) return "too_much_memory";
   if (options_.disk_bytes > 0 && offer.resources.disk_bytes > options_.disk_bytes) return "too_much_disk";
@@ -130,8 +134,10 @@ void Farmer::answer(KnownOffer& known, const OfferId& id) {
   known.bid_sent = true;
   if (!known.declined.empty()) {
     note("declined", {{"task", to_hex(known.offer.task)}, {"reason", known.declined}});
-    return refuse(requester, rename_id<Hash>(id), known.declined, "");
+    return refuse(requester, rename_id<Hash>(id), known.declined, known.declined == "no_runtime" ? runtime_problem(known.offer) : "");
   }
+  // A lease begins to run with the award: the runtime, which may be large, is here before the bid.
+  if (!runtime_ready(known.offer)) return refuse(requester, rename_id<Hash>(id), "preparing_runtime", "it bids as soon as the runtime is there");
   const std::int64_t slots = slots_for(known.offer.resources);
   Bid bid{id, options_.min_price_micro, slots, slots * options_.queue_per_slot, options_.limit_mode, options_.platform};
   emit(Send{requester, BidMessage{bid}});
@@ -157,6 +163,7 @@ void Farmer::on_award(const NodeKey& from, const Signed& message) {
   if (award->farmer != options_.key->key() || award->task != offer.task) return refuse(from, about, "not_for_us", "");
   if (!verify_body(from, award_domain, message)) return refuse(from, about, "bad_signature", "award");
   if (std::string reason = why_decline(offer); !reason.empty()) return refuse(from, about, reason, "");
+  if (!runtime_ready(offer)) return refuse(from, about, "preparing_runtime", "it was here and made room for another");
   if (award->price_micro < options_.min_price_micro) return refuse(from, about, "price_too_low", "");
   for (UnitNumber u : award->units)
     if (u >= offer.units) return refuse(from, about, "no_such_unit", std::to_string(u));
@@ -207,10 +214,11 @@ void Farmer::on(const TaskReady& event) {
   // An offer that says less than its task asks for is not worked on.
   std::vector<AwardId> unfit;
   for (const auto& [id, lease] : leases_)
-    if (lease.offer.task == event.task && (unit_count(event.spec) != lease.offer.units || event.spec.resources != lease.offer.resources || event.spec.array.batch != lease.offer.batch))
+    if (lease.offer.task == event.task && (unit_count(event.spec) != lease.offer.units || event.spec.resources != lease.offer.resources || event.spec.array.batch != lease.offer.batch ||
+                                            event.spec.runtime != lease.offer.runtime))
       unfit.push_back(id);
   for (const AwardId& id : unfit) {
-    refuse(leases_.at(id).offer.requester, rename_id<Hash>(id), "offer_mismatch", "the offer's units or resources are not the task's");
+    refuse(leases_.at(id).offer.requester, rename_id<Hash>(id), "offer_mismatch", "the offer's units, resources or runtime are not the task's");
     drop_lease(id, "the offer does not fit its task");
   }
 }
@@ -224,45 +232,6 @@ void Farmer::on(const TaskLost& event) {
     refuse(leases_.at(id).offer.requester, rename_id<Hash>(id), "task_unavailable", event.reason);
     drop_lease(id, event.reason);
   }
-}
-
-// --- execution ---
-
-/// Units that were run need no task any more: after a restart their votes are still good.
-bool Farmer::waits_for_task(const Lease& lease) {
-  return std::any_of(lease.units.begin(), lease.units.end(), [](const auto& unit) { return unit.second.step == Step::waiting; });
-}
-
-bool Farmer::all_ran(const Lease& lease) {
-  return std::all_of(lease.units.begin(), lease.units.end(), [](const auto& unit) { return unit.second.step == Step::ran || unit.second.step == Step::revealed; });
-}
-
-void Farmer::on(const UnitRan& event) {
-  auto it = running_.find(event.job);
-  if (it == running_.end()) return;
-  auto [award, number] = it->second;
-  running_.erase(it);
-  auto lease = leases_.find(award);
-  if (lease == leases_.end()) return;
-  UnitWork& work = lease->second.units.at(number);
-  if (!event.ran) {
-    work.step = Step::waiting;
-    note("sandbox_failed", {{"unit", std::to_string(number)}, {"problem", event.problem}});
-    if (++work.sandbox_failures < max_sandbox_failures) return;
-    refuse(lease->second.offer.requester, rename_id<Hash>(award), "sandbox_failed", event.problem);
-    drop_lease(award, event.problem);
-    return;
-  }
-  work.step = Step::ran;
-  work.extra = event.extra;
-  Bytes seed = options_.nonce_secret + vote_key(award, number);
-  work.vote = Vote{event.result, domain_hash("nonce", seed), event.outcome, event.usage};
-  work.commit_due = true;
-  commits_due_.insert(award);
-  // The encoding of a reveal of one unit serves as the record of the vote.
-  emit(Save{"vote", vote_key(award, number), encode_message(RevealMessage{Signed{encode(Reveal{award, {{number, work.vote}}}), {}}, {{{number, work.extra}}}})});
-  note("ran", {{"task", to_hex(lease->second.offer.task)}, {"unit", std::to_string(number)}, {"outcome", std::string(outcome_word(event.outcome.kind))},
-               {"exit_code", std::to_string(event.outcome.exit_code)}, {"wall_ms", std::to_string(event.usage.wall_ms)}, {"result_id", to_hex(event.result)}, {"detail", event.extra.detail}});
 }
 
 // --- votes ---
@@ -403,6 +372,7 @@ void Farmer::on(const Tick&) {
   for (const AwardId& id : over) drop_lease(id, "the lease ended without a verdict");
   give_back_when_paused_too_long();
   std::erase_if(offers_, [&](const auto& entry) { return now_ >= entry.second.offer.expires_ms; });
+  retry_runtimes();
 }
 
 /// A requester that is here and whose units were run decides in its own time, as long as the money is put aside.
@@ -483,6 +453,8 @@ TimeMs Farmer::next_deadline(TimeMs now) const {
   TimeMs next = now + 60'000;
   for (const auto& [id, lease] : leases_) next = std::min(next, ends_ms(lease));
   if (auto due = gives_back_ms()) next = std::min(next, *due);
+  for (const auto& [id, runtime] : runtimes_)
+    if (runtime.state == RuntimeState::lost) next = std::min(next, runtime.retry_ms);
   return std::max(next, now + 1);
 }
 
@@ -496,7 +468,7 @@ std::string Farmer::why_idle() const {
   if (up_.empty()) return "no other tnode node met yet (looking on the DHT, locally and at --peer addresses)";
   std::map<std::string, int> reasons;
   for (const auto& [id, known] : offers_)
-    if (!known.over) ++reasons[known.declined.empty() ? "bid, waiting for an award" : known.declined];
+    if (!known.over) ++reasons[!known.declined.empty() ? known.declined : awaits_runtime(known.offer) ? "its runtime is on its way" : "bid, waiting for an award"];
   if (reasons.empty()) return "met " + std::to_string(up_.size()) + " node(s), none offers a task";
   std::string text;
   for (const auto& [reason, times] : reasons) text += (text.empty() ? "" : ", ") + std::to_string(times) + " offer(s): " + reason;

@@ -9,12 +9,15 @@
 
 #include "core/effects.h"
 #include "core/messages.h"
+#include "core/runtime.h"
 
 namespace tnode {
 
 // --- effects that only a farmer has ---
 /// Get a task's torrent and payload; answers TaskReady or TaskLost.
 struct FetchTask { TaskId task; std::array<std::uint8_t, 20> v1_hash{}; NodeKey holder; std::string endpoint; };
+/// Have a runtime ready to run in; answers RuntimeReady or RuntimeLost. `holder` may have it.
+struct PrepareRuntime { RuntimeId runtime; NodeKey holder; std::string endpoint; };
 /// Run one unit; answers UnitRan. The adapter makes the result's torrent.
 struct RunUnit { std::uint64_t job = 0; TaskId task; UnitNumber unit = 0; TimeMs run_ms = 0; };
 struct StopUnit { std::uint64_t job = 0; };
@@ -35,11 +38,14 @@ struct MirrorResult { NodeKey holder; ResultId result; std::array<std::uint8_t, 
 /// Meet a node that only its offer, passed on by others, told of.
 struct Meet { TaskId task; std::array<std::uint8_t, 20> v1_hash{}; std::string endpoint; };
 
-using FarmerEffect = std::variant<Send, Save, Erase, Note, FetchTask, RunUnit, StopUnit, FreezeUnits, ThawUnits, SeedResult, DropResult, KeepHold, WriteCredit, MirrorResult, Meet>;
+using FarmerEffect = std::variant<Send, Save, Erase, Note, FetchTask, PrepareRuntime, RunUnit, StopUnit, FreezeUnits, ThawUnits, SeedResult, DropResult, KeepHold, WriteCredit, MirrorResult, Meet>;
 
 // --- events (PeerCame, PeerLeft, MessageCame, BlockWritten and Tick are shared with the requester) ---
 struct TaskReady { TaskId task; TaskSpec spec; };
 struct TaskLost { TaskId task; std::string reason; };
+struct RuntimeReady { RuntimeId runtime; };
+/// It cannot be had or used here, or is no longer there (`reason` empty).
+struct RuntimeLost { RuntimeId runtime; std::string reason; };
 struct UnitRan {
   std::uint64_t job = 0;
   bool ran = false;             ///< false: the sandbox could not be had; `problem` says why
@@ -68,13 +74,14 @@ struct FarmerOptions {
   std::int64_t cpus = 1, disk_bytes = 0;  ///< what a task may ask for at most; 0: no bound
   std::int64_t memory_bytes = 0;       ///< what all units that run may have together, their files counted; 0: no bound
   std::string limit_mode, platform;
+  bool runtimes = true;                ///< takes tasks that bring a runtime; else only `host`
   Micro owed_cap_micro = 10'000 * credit_micro;  ///< most that all requesters together may owe us
   Micro requester_line_micro = 1'000 * credit_micro;  ///< most that one requester's chain may be below zero
   Micro balance_micro = 0;             ///< ours at the start
   Bytes nonce_secret;                  ///< votes' nonces are derived from it: a restart gives the same ones
 };
 
-using FarmerEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, TaskReady, TaskLost, UnitRan, HoldBad, ResultMirrored, TaskWatched, PauseWork, ResumeWork, Leave, Tick>;
+using FarmerEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, TaskReady, TaskLost, RuntimeReady, RuntimeLost, UnitRan, HoldBad, ResultMirrored, TaskWatched, PauseWork, ResumeWork, Leave, Tick>;
 
 class Farmer {
  public:
@@ -94,6 +101,8 @@ class Farmer {
   std::size_t open_offers() const;
   std::size_t running() const { return running_.size(); }
   bool paused() const { return paused_since_ms_.has_value(); }
+  /// An open lease needs it: whoever keeps runtimes must not let it go.
+  bool uses(const RuntimeId& runtime) const;
 
  private:
   struct KnownOffer {
@@ -123,6 +132,8 @@ class Farmer {
     std::map<UnitNumber, UnitWork> units;
   };
   enum class TaskState : std::uint8_t { unknown, fetching, ready };
+  enum class RuntimeState : std::uint8_t { unknown, preparing, ready, lost };
+  struct Runtime { RuntimeState state = RuntimeState::unknown; std::string problem; TimeMs retry_ms = 0; };
 
   void on(const PeerCame&);
   void on(const PeerLeft&);
@@ -131,6 +142,8 @@ class Farmer {
   void on(const BlockRefused&);
   void on(const TaskReady&);
   void on(const TaskLost&);
+  void on(const RuntimeReady&);
+  void on(const RuntimeLost&);
   void on(const UnitRan&);
   void on(const HoldBad&);
   void on(const ResultMirrored&);
@@ -150,8 +163,14 @@ class Farmer {
   std::string why_decline(const Offer& offer) const;
   void answer(KnownOffer& known, const OfferId& id);
   void need_task(const Offer& offer);
+  bool runtime_ready(const Offer& offer);
+  std::string runtime_problem(const Offer& offer) const;
+  bool awaits_runtime(const Offer& offer) const;
+  void bid_again(const RuntimeId& runtime);
+  void retry_runtimes();
   static bool waits_for_task(const Lease& lease);
   static bool all_ran(const Lease& lease);
+  static Bytes vote_key(const AwardId& award, UnitNumber unit);
   std::int64_t slots_for(const Resources& resources) const;
   std::int64_t memory_in_use() const;
   void bid_again();
@@ -175,6 +194,7 @@ class Farmer {
   std::map<OfferId, KnownOffer> offers_;
   std::set<TaskId> watched_;
   std::map<TaskId, TaskState> tasks_;
+  std::map<RuntimeId, Runtime> runtimes_;
   std::map<AwardId, Lease> leases_;
   std::map<std::uint64_t, std::pair<AwardId, UnitNumber>> running_;
   std::map<ResultId, NodeKey> mirror_asked_;
@@ -188,6 +208,7 @@ class Farmer {
 inline constexpr std::size_t max_offers_known = 10'000;
 inline constexpr int max_sandbox_failures = 3;
 inline constexpr TimeMs pause_patience_ms = 120'000;  ///< units that stand still for longer go back to their requesters
+inline constexpr TimeMs runtime_retry_ms = 600'000;  ///< a runtime that could not be had is tried again after this long
 inline constexpr TimeMs lease_slack_ms = 30'000;  ///< kept after a lease's end, in case the requester's clock or channel is late
 
 }  // namespace tnode

@@ -27,6 +27,15 @@ std::int64_t Farmer::memory_in_use() const {
   return sum;
 }
 
+/// Units that were run need no task any more: after a restart their votes are still good.
+bool Farmer::waits_for_task(const Lease& lease) {
+  return std::any_of(lease.units.begin(), lease.units.end(), [](const auto& unit) { return unit.second.step == Step::waiting; });
+}
+
+bool Farmer::all_ran(const Lease& lease) {
+  return std::all_of(lease.units.begin(), lease.units.end(), [](const auto& unit) { return unit.second.step == Step::ran || unit.second.step == Step::revealed; });
+}
+
 void Farmer::start_units() {
   if (paused()) return;
   for (auto& [id, lease] : leases_) {
@@ -34,7 +43,7 @@ void Farmer::start_units() {
     if (!waits_for_task(lease)) continue;
     auto task = tasks_.find(lease.offer.task);
     if (task == tasks_.end() || task->second == TaskState::unknown) need_task(lease.offer);
-    if (tasks_[lease.offer.task] != TaskState::ready) continue;
+    if (tasks_[lease.offer.task] != TaskState::ready || !runtime_ready(lease.offer)) continue;
     for (auto& [number, work] : lease.units) {
       if (static_cast<std::int64_t>(running_.size()) >= options_.slots) return;
       if (work.step != Step::waiting) continue;
@@ -46,6 +55,36 @@ void Farmer::start_units() {
       emit(RunUnit{work.job, lease.offer.task, number, lease.offer.run_ms});
     }
   }
+}
+
+Bytes Farmer::vote_key(const AwardId& award, UnitNumber unit) { return Bytes(award.view()) + std::to_string(unit); }
+
+void Farmer::on(const UnitRan& event) {
+  auto it = running_.find(event.job);
+  if (it == running_.end()) return;
+  auto [award, number] = it->second;
+  running_.erase(it);
+  auto lease = leases_.find(award);
+  if (lease == leases_.end()) return;
+  UnitWork& work = lease->second.units.at(number);
+  if (!event.ran) {
+    work.step = Step::waiting;
+    note("sandbox_failed", {{"unit", std::to_string(number)}, {"problem", event.problem}});
+    if (++work.sandbox_failures < max_sandbox_failures) return;
+    refuse(lease->second.offer.requester, rename_id<Hash>(award), "sandbox_failed", event.problem);
+    drop_lease(award, event.problem);
+    return;
+  }
+  work.step = Step::ran;
+  work.extra = event.extra;
+  Bytes seed = options_.nonce_secret + vote_key(award, number);
+  work.vote = Vote{event.result, domain_hash("nonce", seed), event.outcome, event.usage};
+  work.commit_due = true;
+  commits_due_.insert(award);
+  // The encoding of a reveal of one unit serves as the record of the vote.
+  emit(Save{"vote", vote_key(award, number), encode_message(RevealMessage{Signed{encode(Reveal{award, {{number, work.vote}}}), {}}, {{{number, work.extra}}}})});
+  note("ran", {{"task", to_hex(lease->second.offer.task)}, {"unit", std::to_string(number)}, {"outcome", std::string(outcome_word(event.outcome.kind))},
+               {"exit_code", std::to_string(event.outcome.exit_code)}, {"wall_ms", std::to_string(event.usage.wall_ms)}, {"result_id", to_hex(event.result)}, {"detail", event.extra.detail}});
 }
 
 // --- pausing ---

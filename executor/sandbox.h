@@ -16,7 +16,7 @@ namespace tnode {
 struct SandboxHost {
   std::string bwrap;                       ///< path of bubblewrap
   std::string init_path;                   ///< the first process's program, where the sandbox's user can read it
-  HostLayout layout;
+  RootLayout layout;
   int seccomp = -1, passwd = -1, group = -1;
   std::optional<std::pair<uid_t, gid_t>> drop_to;  ///< set when the runner is root
   std::string home, home_view;             ///< the home folder, and where the sandbox's user sees it

@@ -79,7 +79,13 @@ Result<SandboxPlan> Sandbox::plan() const {
 Result<void> Sandbox::start() {
   auto made = plan();
   if (!made) return made.error();
-  auto arguments = sandbox_arguments(*made, host_.layout);
+  RootLayout runtime;
+  if (!request_.runtime_dir.empty()) {
+    auto seen = look_at_runtime(request_.runtime_dir, host_.view(request_.runtime_dir));
+    if (!seen) return seen.error();
+    runtime = std::move(*seen);
+  }
+  auto arguments = sandbox_arguments(*made, request_.runtime_dir.empty() ? host_.layout : runtime);
   int control[2], errors[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control) != 0) return fail(Code::io, std::string("socketpair: ") + std::strerror(errno));
   control_ = control[0];
