@@ -22,15 +22,19 @@ constexpr TimeMs short_wall_ms = 2'000;
 constexpr uid_t ordinary_user = 65534;
 constexpr int held = 7;
 
-void pass(TimeMs ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
-
 template <class Condition>
 void wait_for(const char* what, Condition condition) {
   const auto until = std::chrono::steady_clock::now() + patience;
   while (!condition()) {
     if (std::chrono::steady_clock::now() > until) throw std::runtime_error(std::string("never happened: ") + what);
-    pass(5);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
+}
+
+/// Time is what is tried here: whether it passes for a unit, too.
+void pass(TimeMs ms) {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(ms);
+  wait_for("time passes", [&] { return std::chrono::steady_clock::now() >= until; });
 }
 
 void demand(bool good, const std::string& what) {

@@ -83,8 +83,8 @@ def paused_farmer_stands_still_and_goes_on(program):
         farmer.expect("paused", reason="until `tnode resume`", running="1")
 
         def still():
-            before = ticks(spinner)
-            time.sleep(0.3)
+            before, end = ticks(spinner), time.monotonic() + 0.3
+            until(lambda: time.monotonic() > end, "time passes")
             return ticks(spinner) == before
         until(still, "it stands still")
         before = ticks(spinner)
