@@ -10,6 +10,7 @@
 #include "executor/cgroup_place.h"
 #include "executor/cgroup_sweep.h"
 #include "executor/kernel_files.h"
+#include "executor/systemd_scope.h"
 
 namespace tnode {
 namespace {
@@ -81,6 +82,7 @@ std::int64_t Cgroup::peak_bytes() const { return number_in_file(folders_.memory 
 CgroupPool::CgroupPool(SharedLimits shared) : name_(group_name_of(getpid())) {
   if (try_version2()) mode_ = "cgroup2";
   else if (try_version1()) mode_ = "cgroup1";
+  else if (try_scope()) mode_ = "cgroup2";
   if (mode_ != watchdog_mode) {
     find_freezer();
     bound_all(shared);
@@ -166,6 +168,15 @@ void CgroupPool::move_aside(const std::string& folder) const {
   const bool together = read_kernel_file("/proc/self/cgroup") == read_kernel_file("/proc/" + daemon + "/cgroup");
   write_kernel_file(folder + "/cgroup.procs", "0");
   if (together) write_kernel_file(folder + "/cgroup.procs", daemon);
+}
+
+/// The group that we were started in is not ours to divide: a user's session, for one.
+bool CgroupPool::try_scope() {
+  leave();
+  const std::string found = problem_, refused = enter_systemd_scope(name_);
+  if (refused.empty() && try_version2()) return scoped_ = true;
+  problem_ = found + "; " + (refused.empty() ? "not even in a scope of systemd's: " + problem_ : refused);
+  return false;
 }
 
 bool CgroupPool::try_version1() {

@@ -59,6 +59,8 @@ class CgroupPool {
   std::unique_ptr<Cgroup> take(std::int64_t memory_bytes, std::int64_t processes);
   void give_back(std::unique_ptr<Cgroup> group) { free_.push_back(std::move(group)); }
 
+  /// systemd made a scope for the runner: the groups lie in it.
+  bool scoped() const { return scoped_; }
   bool freezes() const { return freezer_ != Cgroup::Freezer::none; }
   bool bounds_cpu() const { return bounds_cpu_; }        ///< the shared CPU limit is in force
   bool bounds_memory() const { return bounds_memory_; }  ///< the shared memory limit is in force
@@ -68,6 +70,7 @@ class CgroupPool {
  private:
   bool try_version2();
   bool try_version1();
+  bool try_scope();
   void find_freezer();
   void bound_all(const SharedLimits& shared);
   /// Makes this runner's group below `place`, and marks it as in use for as long as the process lives; empty when it cannot be made.
@@ -85,7 +88,7 @@ class CgroupPool {
   std::vector<std::string> claimed_;                // folders, removed at the end
   std::vector<std::string> moved_out_of_;           // where this process lived before it moved into one of them
   std::string own_version2_, leaf_;                 // the group we were started in, and the one below it that we moved to
-  bool added_controllers_ = false;
+  bool added_controllers_ = false, scoped_ = false;
   std::vector<int> locks_;
   int made_ = 0;
   std::vector<std::unique_ptr<Cgroup>> free_;

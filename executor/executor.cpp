@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -107,7 +108,7 @@ struct Executor::Impl {
 Result<void> Executor::Impl::start(const std::string& home, const SharedLimits& shared) {
   const std::string bwrap = find_program("bwrap");
   state.checks.push_back(bubblewrap_check(bwrap));
-  if (bwrap.empty()) return fail(Code::unavailable, "no sandbox: bubblewrap is not installed; nothing is ever run without it. Install it: " + std::string(bubblewrap_remedy));
+  if (bwrap.empty()) return fail(Code::unavailable, "no sandbox: bubblewrap is not installed; nothing is ever run without it. Install it: " + state.checks.back().remedy);
   std::error_code ec;
   fs::create_directories(home, ec);
   if (ec) return fail(Code::io, "cannot make the folder " + home + ": " + ec.message());
@@ -216,7 +217,8 @@ const SandboxState& Executor::state() const { return impl_->state; }
 
 SandboxState examine_sandbox(const std::string& home) {
   Executor executor(std::make_unique<Executor::Impl>());
-  (void)executor.impl_->start(home, {});
+  // All of the machine: a limit that changes nothing, and shows how one would hold.
+  (void)executor.impl_->start(home, {static_cast<std::int64_t>(std::max(1u, std::thread::hardware_concurrency())) * 1000, 0});
   return executor.impl_->state;
 }
 

@@ -285,7 +285,7 @@ void Runner::resume() {
 
 std::string encode_hello(const RunnerHello& hello) {
   return bencode::encode(bencode::Dictionary{{"bounds memory", std::int64_t{hello.bounds_memory}}, {"cpu", hello.cpu_mode}, {"limits", hello.limit_mode}, {"limits problem", hello.limit_problem},
-                                             {"pause", hello.pause_mode}, {"problem", hello.problem}, {"usage", hello.usage_path}, {"user", hello.user}});
+                                             {"pause", hello.pause_mode}, {"problem", hello.problem}, {"scoped", std::int64_t{hello.scoped}}, {"usage", hello.usage_path}, {"user", hello.user}});
 }
 
 Result<RunnerHello> decode_hello(std::string_view bytes) {
@@ -299,6 +299,7 @@ Result<RunnerHello> decode_hello(std::string_view bytes) {
   hello.limit_problem = reader.bytes("limits problem", 4096);
   hello.pause_mode = reader.bytes("pause", 64);
   hello.problem = reader.bytes("problem", 4096);
+  hello.scoped = reader.number("scoped", 0, 1) == 1;
   hello.usage_path = reader.bytes("usage", 4096);
   hello.user = reader.bytes("user", 64);
   if (auto good = reader.finish(); !good) return good.error();
@@ -322,6 +323,7 @@ void run_runner(int daemon_fd, const std::string& home, const std::string& bwrap
     hello.limit_problem = host.cgroups.problem();
     hello.pause_mode = host.cgroups.freezes() ? "freezer" : "signals";
     hello.usage_path = host.cgroups.usage_path();
+    hello.scoped = host.cgroups.scoped();
     hello.bounds_memory = host.cgroups.bounds_memory();
     if (shared.cpu_milli > 0) hello.cpu_mode = host.cgroups.bounds_cpu() ? "quota" : keep_to_cpus(shared.cpu_milli) ? "affinity" : "none";
     auto prepared = prepare(host, hello.cpu_mode == "affinity");

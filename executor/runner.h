@@ -14,6 +14,7 @@ struct RunnerHello {
   std::string cpu_mode;     ///< "quota", "affinity"; "" when no limit was asked for
   std::string pause_mode;   ///< "freezer", "signals"
   std::string usage_path;   ///< file with the CPU time of all sandboxes, or empty
+  bool scoped = false;         ///< the groups lie in a scope that systemd made for them
   bool bounds_memory = false;  ///< a control group holds the shared memory limit
   std::string user;         ///< who sandboxes run as on the host
 };

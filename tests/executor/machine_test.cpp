@@ -1,6 +1,8 @@
 // What is read of the machine: how busy others are, and where control groups are to be had.
 #include "executor/cgroup_place.h"
+#include "executor/machine_checks.h"
 #include "executor/machine_load.h"
+#include "executor/systemd_scope.h"
 #include "tests/temp_dir.h"
 
 using namespace tnode;
@@ -68,4 +70,48 @@ TEST_CASE("the_own_control_group_is_found_on_either_version") {
   CHECK(cgroup_folder(first, groups, "") == "/sys/fs/cgroup/unified/c");
   CHECK(cgroup_folder(first, groups, "pids").empty());
   CHECK(cgroup_folder("", "", "").empty());
+}
+
+TEST_CASE("what_mends_a_machine_without_namespaces_is_a_command") {
+  const std::string refused = "bwrap: No permissions to create new namespace";
+  auto remedy = [&](auto change) {
+    MachineFacts facts;
+    change(facts);
+    return namespace_remedy(refused, facts);
+  };
+  CHECK(remedy([](MachineFacts& f) { f.user_namespaces = 0; }).starts_with("sudo sysctl -w user.max_user_namespaces=15000; to keep it: echo user.max_user_namespaces=15000 | sudo tee /etc/sysctl.d/"));
+  CHECK(remedy([](MachineFacts& f) { f.user_namespaces = 0, f.in_container = true; }).starts_with("on the host of this container: sudo sysctl -w"));
+  CHECK(remedy([](MachineFacts& f) { f.clone_allowed = false; }).starts_with("sudo sysctl -w kernel.unprivileged_userns_clone=1"));
+  const std::string apparmor = remedy([](MachineFacts& f) { f.apparmor_restricts = true; });
+  CHECK(apparmor.find("profile bwrap /usr/bin/bwrap flags=(unconfined) { userns, }") != std::string::npos);
+  CHECK(apparmor.find("sudo apparmor_parser -r /etc/apparmor.d/bwrap") != std::string::npos);
+  CHECK(apparmor.find("sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0") != std::string::npos);
+  CHECK(remedy([](MachineFacts& f) { f.in_container = true; }).find("docker run --security-opt seccomp=unconfined") != std::string::npos);
+  CHECK(remedy([](MachineFacts&) {}).find("unshare --user true") != std::string::npos);
+  MachineFacts fedora;
+  fedora.installer = "sudo dnf install";
+  CHECK(bubblewrap_remedy(fedora) == "sudo dnf install bubblewrap");
+  CHECK(namespace_remedy("bwrap: Unknown option --disable-userns", fedora) == "install bubblewrap 0.8 or newer: sudo dnf install bubblewrap");
+}
+
+TEST_CASE("what_gives_control_groups_depends_on_who_asks_where") {
+  auto remedy = [](auto change) {
+    MachineFacts facts;
+    change(facts);
+    return limits_remedy(facts);
+  };
+  CHECK(remedy([](MachineFacts& f) { f.systemd = true; }) == "systemd-run --user --scope -p Delegate=yes tnode farm");
+  CHECK(remedy([](MachineFacts& f) { f.systemd = f.root = true; }) == "systemd-run --scope -p Delegate=yes tnode farm");
+  CHECK(remedy([](MachineFacts& f) { f.root = true; }).starts_with("mount -t cgroup2"));
+  CHECK(remedy([](MachineFacts& f) { f.in_container = f.root = true; }).starts_with("start the container"));
+  CHECK(remedy([](MachineFacts&) {}).find("chown") != std::string::npos);
+}
+
+TEST_CASE("systemd_is_asked_to_move_one_process_into_a_delegated_scope") {
+  const auto argv = scope_request("/usr/bin/busctl", true, "tnode-12-34", 12);
+  std::string line;
+  for (const auto& word : argv) line += word + " ";
+  CHECK(line == "/usr/bin/busctl --user --quiet call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager StartTransientUnit ssa(sv)a(sa(sv)) tnode-12-34.scope fail "
+                "4 PIDs au 1 12 Delegate b true Description s tnode sandboxes CollectMode s inactive-or-failed 0 ");
+  CHECK(scope_request("busctl", false, "a", 1)[1] == "--system");
 }
