@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
 #include "cli/bundle_disk.h"
 #include "cli/commands.h"
@@ -206,7 +207,7 @@ int SeedCommand::coordinate() {
     for (const auto& requester : node_->requesters())
       if (requester->task() == task) requester->hear(CancelTask{});
   };
-  ControlFolder control(*node_, std::move(asked));
+  std::optional<ControlFolder> control(std::in_place, *node_, std::move(asked));
   signals.on_signal([this](int) {
     node_->post([this] {
       output_.line("interrupted; what is leased stays leased. The same command goes on, `tnode cancel " + to_hex(task_.bundle.torrent.v2_hash).substr(0, 12) + "` gives it up");
@@ -214,7 +215,10 @@ int SeedCommand::coordinate() {
       node_->leave();
     });
   });
-  if (auto ran = node_->run(); !ran) return fail_with(ran.error());
+  auto ran = node_->run();
+  signals.stop();
+  control.reset();
+  if (!ran) return fail_with(ran.error());
   node_.reset();
   return status_;
 }
