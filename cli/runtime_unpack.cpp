@@ -67,7 +67,7 @@ int Unpacker::parent_of(const std::string& path) {
 
 Result<void> Unpacker::entry(const TreeEntry& entry) {
   if (auto good = end_file(); !good) return good;
-  if (belongs_to_machine(entry.path)) return fail(Code::invalid, "the runtime holds " + quoted_name(entry.path) + ", which belongs to a machine");
+  if (belongs_to_sandbox(entry.path)) return fail(Code::invalid, "the runtime holds " + quoted_name(entry.path) + ", which the sandbox makes itself");
   if (entry.path == "etc" && entry.kind != TreeEntry::Kind::folder) return fail(Code::invalid, "the runtime's 'etc' is no folder");
   disk_bytes_ += disk_bytes_of(entry.size);
   if (++entries_ > manifest_.entries || disk_bytes_ > manifest_.disk_bytes) return fail(Code::invalid, "the runtime holds more than its manifest says");

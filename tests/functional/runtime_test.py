@@ -199,17 +199,17 @@ def hostile_runtimes_are_refused_with_one_reason_and_touch_nothing(program):
             "is a hard link": ["type:1:passwd"],
             "is a pipe": ["type:6:pipe"],
             "one canonical form": ["mode:0004755:su"],
-            "belongs to a machine": ["folder:etc", "file:etc/passwd:root::0:0"],
+            "which the sandbox makes itself": ["folder:etc", "file:etc/passwd:root::0:0"],
             "'etc' is no folder": [f"link:etc:{target}"],
             "ends too early": ["file:a:x", "cut"],
         }
         for number, (reason, entries) in enumerate(hostile.items()):
             seed = ask(net, "hostile", forge(net, "requester", *entries), [farmer], number=number, queue="2s")
-            detail = seed.expect("refused", reason="no_runtime", farmer=farmers[0].key)["detail"]
+            detail = seed.expect("refused", reason="no_runtime")["detail"]
             assert reason in detail, (reason, detail)
             seed.stop()
         seed = ask(net, "bomb", forge(net, "requester", *[f"zeros:f{i}:1000000" for i in range(9)], manifest="small"), [farmer], queue="2s")
-        assert "more than its manifest says" in seed.expect("refused", reason="no_runtime", farmer=farmers[0].key)["detail"]
+        assert "more than its manifest says" in seed.expect("refused", reason="no_runtime")["detail"]
         seed.stop()
         assert os.listdir(target) == ["file"] and read(target + "/file") == "untouched"
         assert not [at for at, _, names in os.walk(net.dir + "/farmer") if "evil" in names]
