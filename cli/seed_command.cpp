@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
 #include "cli/bundle_disk.h"
 #include "cli/commands.h"
@@ -201,7 +202,7 @@ int SeedCommand::coordinate() {
                                              RequesterRole::Watcher{[this](const Note& note) { show(note); },
                                                                     [this](const TaskRecord& ended, Ending ending, const Requester& requester) { show_end(ended, ending, requester); }}));
   write_torrents();
-  ControlFolder control(*node_, [this](const TaskId& task) {
+  std::optional<ControlFolder> control(std::in_place, *node_, [this](const TaskId& task) {
     for (const auto& requester : node_->requesters())
       if (requester->task() == task) requester->hear(CancelTask{});
   });
@@ -212,7 +213,10 @@ int SeedCommand::coordinate() {
       node_->leave();
     });
   });
-  if (auto ran = node_->run(); !ran) return fail_with(ran.error());
+  auto ran = node_->run();
+  signals.stop();
+  control.reset();
+  if (!ran) return fail_with(ran.error());
   node_.reset();
   return status_;
 }
