@@ -1,5 +1,7 @@
 #include "core/tree_image.h"
 
+#include "core/crypto.h"
+
 #include "tests/catch.h"
 
 using namespace tnode;
@@ -115,4 +117,10 @@ TEST_CASE("paths_have_limits") {
   std::vector<Item> items{folder(deep)};
   for (int i = 0; i < 64; ++i) items.push_back(folder(deep += "/d"));
   CHECK(has(problem(image_of(items)), "too deep"));
+}
+
+TEST_CASE("images_are_the_same_bytes_as_ever") {
+  // Whoever changes these changes the id of every runtime that is made from now on.
+  CHECK(to_hex(sha256(image_of(tree))) == "bfda4358ae1f111a485a22c6b54cc222a06fdd1b349a3e9fa657e580b697ffb9");
+  CHECK(to_hex(sha256(encode_tree_entry(file("usr/bin/sh", "#!", true).entry))) == "0ce28e4ff90043854f819be6d80aff7ecbb97e30afc125a0c1a93ee87a9e5ace");
 }
