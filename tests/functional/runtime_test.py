@@ -171,6 +171,7 @@ def a_farmer_says_why_it_does_not_take_a_runtime(program):
         assert "at most" in seed.expect("refused", reason="no_runtime", farmer=farmers[0].key)["detail"]
         assert "host" in seed.expect("refused", reason="no_runtime", farmer=farmers[1].key)["detail"]
         assert seed.wait() == 6, seed.log()
+        assert os.listdir(net.dir + "/small/runtimes") == []
         seed = ask(net, "foreign", foreign, farmers[:1], queue="3s")
         assert "pdp11" in seed.expect("refused", reason="no_runtime", farmer=farmers[0].key)["detail"]
         assert seed.wait() == 6, seed.log()
