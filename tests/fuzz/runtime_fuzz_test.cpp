@@ -8,11 +8,11 @@ using namespace tnode::fuzz;
 
 namespace {
 
-using Kind = TreeEntry::Kind;
+using Kind = ImageEntry::Kind;
 
-Bytes image(const std::vector<std::pair<TreeEntry, Bytes>>& entries) {
+Bytes image(const std::vector<std::pair<ImageEntry, Bytes>>& entries) {
   Bytes bytes;
-  for (const auto& [entry, content] : entries) bytes += encode_tree_entry(entry) + content + Bytes(tree_padding(entry.size), '\0');
+  for (const auto& [entry, content] : entries) bytes += encode_image_entry(entry) + content + Bytes(tree_padding(entry.size), '\0');
   return bytes + tree_end();
 }
 
@@ -43,9 +43,9 @@ TEST_CASE("fuzz_images_of_trees_are_what_would_have_been_written") {
     bool good = true;
     std::int64_t left = 0;
     TreeReader reader(
-        [&](const TreeEntry& entry) -> Result<void> {
+        [&](const ImageEntry& entry) -> Result<void> {
           again.append(tree_padding(static_cast<std::int64_t>(again.size())), '\0');
-          again += encode_tree_entry(entry);
+          again += encode_image_entry(entry);
           left = entry.size;
           good = good && entry.path.front() != '/' && ("/" + entry.path + "/").find("/../") == std::string::npos;
           return {};
