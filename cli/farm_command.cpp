@@ -163,6 +163,7 @@ int FarmCommand::run() {
   signals.on_signal([this](int) {
     node_->post([this] {
       output_.line("leaving; what was accepted and not finished goes on at the next start");
+      for (const auto& requester : node_->requesters()) requester->interrupt();
       node_->leave();
     });
   });

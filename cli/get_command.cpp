@@ -49,7 +49,8 @@ Result<Wanted> wanted_by_id(const Home& home, const std::string& id) {
     if (!store) return store.error();
     auto record = match_task_record(**store, id);
     if (record && from_record(*record)) return wanted;
-    if (record) return fail(Code::not_found, "that task has no result yet; `tnode status " + id + "` says how far it is");
+    if (record && !record->running()) return fail(Code::not_found, "that task has no result: it ended as " + record->state + "; `" + home.command("explain " + id) + "` says why");
+    if (record) return fail(Code::not_found, "that task has no result yet; `" + home.command("status " + id) + "` says how far it is");
   }
   if (id.size() != 64) return fail(Code::not_found, "no task or result of this node has an id that starts with '" + id + "'; give the whole id (64 hex digits) or a magnet link");
   auto bytes = from_hex(id);
@@ -267,6 +268,7 @@ Result<Certificate> GetCommand::own_certificate(const ResultId& result) const {
   if (!at) return fail(Code::not_found, "this home has no certificate of it");
   auto bundle = find_bundle(home_->result_dir(rename_id<ResultId>(at->certificate)));
   if (!bundle) return bundle.error();
+  if (auto copied = copy_plain(bundle->dir(), out_ + "/" + bundle->torrent.name); !copied) return copied.error();
   return read_certificate(*bundle);
 }
 

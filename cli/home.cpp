@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -36,6 +38,7 @@ Result<KeyPair> read_key(const std::string& path) {
 
 Result<Home> Home::find(const std::string& given) {
   Home home;
+  home.given_ = !given.empty();
   home.dir_ = !given.empty() ? given : environment("TNODE_HOME");
   if (!home.dir_.empty()) {
     home.dir_ = std::filesystem::absolute(home.dir_).lexically_normal().string();
@@ -59,6 +62,14 @@ Result<void> Home::make() const {
   }
   chmod(dir_.c_str(), 0700);
   return {};
+}
+
+std::string Home::command(const std::string& rest) const {
+  if (!given_) return "tnode " + rest;
+  std::string shown;
+  const bool plain = std::all_of(dir_.begin(), dir_.end(), [](unsigned char c) { return std::isalnum(c) || std::strchr("/._-+,:@%", c); });
+  for (char c : dir_) shown += c == '\'' ? "'\\''" : std::string(1, c);
+  return "tnode --home " + (plain ? dir_ : "'" + shown + "'") + " " + rest;
 }
 
 Result<KeyPair> Home::existing_key() const { return read_key(key_path()); }

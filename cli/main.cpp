@@ -59,6 +59,8 @@ int run(int argc, char** argv) {
   seed_command->add_flag("--dry-run", seed.dry_run, "Check the task and say what it may cost; write nothing");
   seed_command->add_flag("--detach", seed.detach, "Go on in the background");
   seed_command->add_flag("--again", seed.again, "Compute it anew though it was done before");
+  seed_command->add_flag("--overwrite", seed.overwrite, "Put the outputs into a folder that holds other files");
+  seed_command->add_flag("--passing", seed.passing)->group("");  // devnet's requester: its links and its home do not outlive it
   seed_command->add_option("--set", seed.settings, "Set a key of task.yaml, e.g. quorum.agree=1")->type_name("KEY=VALUE")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   seed_command->callback([&] { status = run_seed(global, seed); });
 
@@ -108,6 +110,7 @@ int run(int argc, char** argv) {
   devnet_command->add_option("task", devnet.task, "task.yaml")->required()->type_name("TASK.yaml");
   devnet_command->add_option("--out", devnet.out, "Folder for the outputs")->type_name("DIR")->take_last();
   devnet_command->add_option("--set", devnet.settings, "Set a key of task.yaml")->type_name("KEY=VALUE")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  devnet_command->add_flag("--overwrite", devnet.overwrite, "Put the outputs into a folder that holds other files");
   devnet_command->add_flag("--keep", devnet.keep, "Keep the nodes' homes");
   devnet_command->callback([&] { status = run_devnet(global, devnet); });
 

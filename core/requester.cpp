@@ -319,6 +319,6 @@ void Requester::on(const ResultAssembled& event) {
     if (peer.up && peer.bid) emit(Send{key, DoneMessage{Done{id_, event.result, event.v1_hash, event.bytes, event.certificate, event.certificate_v1}}});
 }
 
-void Requester::on(const CancelTask&) { finish(Ending::cancelled, "cancelled"); }
+void Requester::on(const CancelTask&) { finish(Ending::cancelled, ""); }
 
 }  // namespace tnode

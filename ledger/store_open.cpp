@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
+#include <fstream>
 #include <set>
 
 #include "ledger/store_impl.h"
@@ -56,6 +58,14 @@ Result<void> Store::Impl::take_lock() {
   const std::string pid = std::to_string(getpid());
   if (ftruncate(lock, 0) != 0 || pwrite(lock, pid.data(), pid.size(), 0) < 0) return fail(Code::io, "cannot write " + path + ": " + std::strerror(errno));
   return {};
+}
+
+std::optional<int> Store::writer_of(const std::string& path) {
+  std::ifstream file(path + ".lock");
+  int pid = 0;
+  if (!(file >> pid) || pid <= 0) return std::nullopt;
+  // The lock itself is not tried: whoever starts meanwhile would take the trial for another node.
+  return kill(pid, 0) == 0 || errno == EPERM ? std::optional(pid) : std::nullopt;
 }
 
 Result<void> Store::Impl::open_database() {

@@ -405,7 +405,7 @@ def tasks_that_nobody_takes_end_with_their_own_status(program):
 
         lone = ["--set", "timeouts.queue=1s", "--set", "market.max_price=6"]
         status, answer, requester = world.seed("lone", good, lone, peers=[dear.listen])
-        assert (status, answer["state"]) == (4, "no_quorum") and "1 farmer(s) bid within timeouts.queue; quorum.agree is 2" in requester.stderr(), requester.stderr()
+        assert (status, answer["state"]) == (4, "no_quorum") and "1 farmer bid within timeouts.queue; quorum.agree is 2" in requester.stderr(), requester.stderr()
         assert answer["paid_micro"] == 0
 
         greedy = world.farmer("greedy", ["--min-price", "400000"])
