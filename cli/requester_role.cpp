@@ -132,11 +132,13 @@ bool RequesterRole::step() {
   auto effects = requester_.step(node_.now(), events);
   for (const auto& effect : effects) std::visit([this](const auto& e) { carry(e); }, effect);
   due_ms_ = requester_.next_deadline(node_.now());
-  if (!gone_ && node_.now() >= record_saved_ms_ + record_every_ms) update_record();
+  if (gone_) return false;
+  if (node_.now() >= record_saved_ms_ + record_every_ms) update_record();
+  else due_ms_ = std::min(due_ms_, record_saved_ms_ + record_every_ms);
   return !pending_.empty();
 }
 
-TimeMs RequesterRole::next_deadline(TimeMs now) const { return gone_ ? now + 60'000 : requester_.next_deadline(now); }
+TimeMs RequesterRole::next_deadline(TimeMs now) const { return gone_ ? now + 60'000 : std::max(due_ms_, now + 1); }
 
 void RequesterRole::update_record() {
   const auto counts = requester_.counts();

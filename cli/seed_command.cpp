@@ -203,7 +203,7 @@ std::optional<int> SeedCommand::answer_at_once() {
     if (name.substr(0, 32) == offer.view() && value.size() > 32) paid[*NodeKey::from_bytes(value.substr(0, 32))] += std::atoll(std::string(value.substr(32)).c_str());
   });
   const std::string differing = differing_terms(*record, task_.terms);
-  output_.line("this task was done before; its answer is here (--again computes it anew" + (differing.empty() ? ")" : ", under the terms of now: " + differing + ")"));
+  output_.line("this task was done before; its answer is here" + (differing.empty() ? "" : ", under the terms of then: " + differing) + " (--again computes it anew)");
   report_->answer(*record, paid);
   return exit_done;
 }
@@ -252,7 +252,7 @@ int SeedCommand::coordinate() {
   signals.on_signal([this](int) {
     node_->post([this] {
       const std::string give_up = home_->command("cancel " + to_hex(task_.bundle.torrent.v2_hash).substr(0, 12));
-      output_.line(options_.passing ? "interrupted" : "interrupted; what is leased stays leased. The same command goes on, `" + give_up + "` gives it up");
+      if (!options_.passing) output_.line("interrupted; what is leased stays leased. The same command goes on, `" + give_up + "` gives it up");
       for (const auto& requester : node_->requesters()) requester->interrupt();
       status_ = exit_error;
       node_->leave();

@@ -102,7 +102,7 @@ std::string SeedReport::text(const TaskRecord& record, const std::map<NodeKey, M
 void SeedReport::show_end(const TaskRecord& record, Ending ending, const std::map<NodeKey, Micro>& paid) {
   for (const auto& failure : record.failures) {
     output_.problem(failure_text(failure));
-    if (!failure.stderr_tail.empty()) output_.line(failure.stderr_tail);
+    if (!failure.stderr_tail.empty()) output_.line(failure.stderr_tail.substr(0, failure.stderr_tail.find_last_not_of('\n') + 1));
   }
   if (const auto more = record.failed - static_cast<std::int64_t>(record.failures.size()); more > 0) output_.problem(counted(more, "unit") + " more failed");
   if (!record.reason.empty()) output_.problem(record.reason);

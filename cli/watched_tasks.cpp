@@ -1,5 +1,6 @@
 #include "cli/watched_tasks.h"
 
+#include <algorithm>
 #include <cctype>
 #include <filesystem>
 #include <fstream>
@@ -8,6 +9,7 @@
 #include "cli/farmer_role.h"
 #include "cli/node.h"
 #include "cli/offer_terms.h"
+#include "cli/output_folder.h"
 #include "cli/pack.h"
 #include "cli/requester_role.h"
 #include "core/magnet.h"
@@ -87,15 +89,22 @@ void WatchedTasks::take_task_file(const std::string& path) {
     auto bundle = pack_task(home, task);
     return [this, path, task, bundle] {
       if (!bundle) return reject(path, bundle.error().message);
-      const std::string out = dir_ + "/done/" + file_name_of(task.terms.name) + "-result";
-      auto record = record_for(node_, {*bundle, task.spec, task.terms}, out, true);
+      const TaskId id = rename_id<TaskId>(bundle->torrent.v2_hash);
+      const auto under_way = all_task_records(node_.store());
+      auto folder = free_folder({dir_ + "/done/" + file_name_of(task.terms.name) + "-result", id, unit_count(task.spec)}, [&](const std::string& out) {
+        return std::any_of(under_way.begin(), under_way.end(), [&](const TaskRecord& each) { return each.running() && each.out == out && each.offer.task != id; });
+      });
+      if (!folder) return reject(path, folder.error().message);
+      auto record = record_for(node_, {*bundle, task.spec, task.terms}, folder->dir, true);
       if (!record) return reject(path, record.error().message);
       output_.line("offering " + short_hex(bundle->torrent.v2_hash) + "  \"" + task.terms.name + "\"");
       RequesterRole::Watcher watcher;
       watcher.note = [this](const Note& note) { output_.event(note); };
       watcher.end = [this, path](const TaskRecord& ended, Ending ending, const Requester&) {
-        if (ending == Ending::done) done(path, "task " + short_hex(ended.offer.task) + " is done: " + ended.out);
-        else reject(path, std::string(ending_word(ending)) + (ended.reason.empty() ? "" : ": " + ended.reason));
+        if (ending == Ending::done && !ended.out.empty()) return done(path, "task " + short_hex(ended.offer.task) + " is done: " + ended.out);
+        std::string why = std::string(ending_word(ending)) + (ended.reason.empty() ? "" : ": " + ended.reason) + "\n";
+        for (const auto& failure : ended.failures) why += failure_text(failure) + "\n" + failure.stderr_tail;
+        reject(path, why);
       };
       node_.add(std::make_unique<RequesterRole>(node_, std::move(record->record), *bundle, std::move(watcher)));
     };
