@@ -1,4 +1,5 @@
 """What a requester's user meets: where outputs may go, what is said and kept of failures, leaving and coming back. Loopback only."""
+import fcntl
 import json
 import os
 import signal
@@ -38,6 +39,15 @@ def write(path, text):
         file.write(text)
 
 
+def unlocked(path):
+    with open(path) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+
 def a_detached_seed_says_whether_it_stands(program):
     with Net(program) as net:
         task, peers = net.task("t", FAST), farmers_of(net)
@@ -57,7 +67,7 @@ def a_detached_seed_says_whether_it_stands(program):
         shown = subprocess.run([program] + hint[2:], capture_output=True, text=True, cwd="/")
         assert shown.returncode == 0 and "running" in shown.stdout, shown
         assert net.run("other", ["cancel", "last"])[0] == 0
-        until(lambda: net.run("other", ["--listen", "127.0.0.1:0", "seed", "--torrent-only", net.dir + "/u/task.yaml"])[0] == 0, "the home is free")
+        until(lambda: unlocked(net.dir + "/other/tnode.db.lock"), "the background node has left")
 
 
 def outputs_are_refused_a_place_before_anything_is_paid(program):
