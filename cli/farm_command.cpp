@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <thread>
 
@@ -149,14 +150,14 @@ int FarmCommand::run() {
   role.tamper = options_.tamper;
   node_->add(std::make_unique<FarmerRole>(*node_, role, [this](const Note& note) { show(note); }));
   output_.line("node     " + to_hex(node_->key().key()));
-  output_.line("listen   " + node_->swarm().listen_endpoint() + (options_.slots == 0 ? "  (no slots: swarm only)" : "  slots " + std::to_string(farmer->slots) + ", asks " + format_credits(farmer->min_price_micro) + " credits a unit"));
+  output_.line("listen   " + node_->swarm().listen_endpoint() + (swarm->listens_everywhere() ? " and every other address of this machine" : "") + (options_.slots == 0 ? "  (no slots: swarm only)" : "  slots " + std::to_string(farmer->slots) + ", asks " + format_credits(farmer->min_price_micro) + " credits a unit"));
   output_.event("farming", {{"key", to_hex(node_->key().key())}, {"listen", node_->swarm().listen_endpoint()}, {"slots", farmer->slots}, {"min_price_micro", farmer->min_price_micro}, {"limits", farmer->limit_mode}});
   if (!options_.watch.empty()) {
     auto watched = WatchedTasks::start(*node_, options_.watch, output_);
     if (!watched) return fail_with(watched.error());
     watched_ = std::move(*watched);
   }
-  ControlFolder control(*node_, [this](const TaskId& task) {
+  std::optional<ControlFolder> control(std::in_place, *node_, [this](const TaskId& task) {
     for (const auto& requester : node_->requesters())
       if (requester->task() == task) requester->hear(CancelTask{});
   });
@@ -170,6 +171,8 @@ int FarmCommand::run() {
   idle_line();
   if (options_.once) leave_when_done();
   auto ran = node_->run();
+  signals.stop();
+  control.reset();
   watched_.reset();
   if (!ran) return fail_with(ran.error());
   const auto balance = node_->store().balance();

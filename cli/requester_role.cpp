@@ -125,20 +125,26 @@ RequesterRole::RequesterRole(Node& node, TaskRecord record, StoredBundle task, W
 }
 
 bool RequesterRole::step() {
-  if (gone_ || (started_ && pending_.empty() && node_.now() < due_ms_)) return false;
-  started_ = true;
+  if (gone_) return false;
+  if (started_ && pending_.empty() && node_.now() < due_ms_) {
+    if (record_stale_ && node_.now() >= record_saved_ms_ + record_every_ms) update_record();
+    return false;
+  }
+  started_ = record_stale_ = true;
   auto events = std::move(pending_);
   pending_.clear();
   auto effects = requester_.step(node_.now(), events);
   for (const auto& effect : effects) std::visit([this](const auto& e) { carry(e); }, effect);
   due_ms_ = requester_.next_deadline(node_.now());
-  if (gone_) return false;
-  if (node_.now() >= record_saved_ms_ + record_every_ms) update_record();
-  else due_ms_ = std::min(due_ms_, record_saved_ms_ + record_every_ms);
+  if (!gone_ && node_.now() >= record_saved_ms_ + record_every_ms) update_record();
   return !pending_.empty();
 }
 
-TimeMs RequesterRole::next_deadline(TimeMs now) const { return gone_ ? now + 60'000 : std::max(due_ms_, now + 1); }
+TimeMs RequesterRole::next_deadline(TimeMs now) const {
+  if (gone_) return now + 60'000;
+  const TimeMs next = requester_.next_deadline(now);
+  return record_stale_ ? std::min(next, record_saved_ms_ + record_every_ms) : next;
+}
 
 void RequesterRole::update_record() {
   const auto counts = requester_.counts();
@@ -151,6 +157,7 @@ void RequesterRole::update_record() {
   record_.paid_micro = counts.paid_micro;
   record_.waiting_for = requester_.waiting_for();
   record_.updated_ms = record_saved_ms_ = node_.now();
+  record_stale_ = false;
   record_.explain.clear();
   for (const auto& [farmer, why] : requester_.explain(node_.now())) record_.explain.push_back(to_hex(farmer) + ": " + why);
   node_.carry(Save{task_bucket, Bytes(task().view()), encode_task_record(record_)});

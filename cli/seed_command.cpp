@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
 #include "cli/bundle_disk.h"
 #include "cli/commands.h"
@@ -245,7 +246,7 @@ int SeedCommand::coordinate() {
     auto written = write_torrents();
     return [this, written] { if (!written) output_.problem(written.error().message); };
   });
-  ControlFolder control(*node_, [this](const TaskId& task) {
+  std::optional<ControlFolder> control(std::in_place, *node_, [this](const TaskId& task) {
     for (const auto& requester : node_->requesters())
       if (requester->task() == task) requester->hear(CancelTask{});
   });
@@ -258,7 +259,10 @@ int SeedCommand::coordinate() {
       node_->leave();
     });
   });
-  if (auto ran = node_->run(); !ran) return fail_with(ran.error());
+  auto ran = node_->run();
+  signals.stop();
+  control.reset();
+  if (!ran) return fail_with(ran.error());
   node_.reset();
   return status_;
 }

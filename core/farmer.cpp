@@ -60,7 +60,7 @@ void Farmer::on(const MessageCame& event) {
     void operator()(const CommitSetMessage& m) { self.on_commit_set(from, m.commit_set); }
     void operator()(const VerdictMessage& m) { self.on_verdict(from, m.verdict); }
     void operator()(const DoneMessage& m) { self.on_done(from, m.done); }
-    void operator()(const CancelMessage& m) { self.on_cancel(from, m.cancel.offer); }
+    void operator()(const CloseMessage& m) { self.on_close(from, m.close); }
     void operator()(const RefuseMessage& m) {
       auto lease = self.leases_.find(rename_id<AwardId>(m.refuse.about));
       if (lease != self.leases_.end() && lease->second.offer.requester == from && m.refuse.reason == "lease_over")
@@ -84,7 +84,8 @@ void Farmer::on_offer(const NodeKey& from, const Signed& message) {
   OfferId id = offer_id(message.body);
   auto it = offers_.find(id);
   if (it != offers_.end()) {
-    if (from == it->second.offer.requester && !it->second.over) { it->second.bid_sent = false; answer(it->second, id); }
+    if (it->second.closed) emit(Send{from, CloseMessage{*it->second.closed}});  // it has not heard yet
+    else if (from == it->second.offer.requester && !it->second.over) { it->second.bid_sent = false; answer(it->second, id); }
     return;
   }
   if (offers_.size() >= max_offers_known) return refuse(from, rename_id<Hash>(id), "busy", "too many offers are known here");
@@ -96,6 +97,7 @@ void Farmer::on_offer(const NodeKey& from, const Signed& message) {
   KnownOffer& known = offers_[id];
   known.offer = *offer;
   known.message = message;
+  known.heard_ms = now_;
   for (const NodeKey& peer : up_)
     if (peer != from && peer != offer->requester) emit(Send{peer, OfferMessage{message}});
   note("offer", {{"task", to_hex(offer->task)}, {"name", offer->name}, {"requester", to_hex(offer->requester)}, {"units", std::to_string(offer->units)},
@@ -407,14 +409,22 @@ void Farmer::on(const ResultMirrored& event) {
   mirror_asked_.erase(asked);
 }
 
-void Farmer::on_cancel(const NodeKey& from, const OfferId& id) {
-  auto known = offers_.find(id);
-  if (known == offers_.end() || known->second.offer.requester != from) return;
-  known->second.over = true;
+void Farmer::on_close(const NodeKey& from, const Signed& message) {
+  auto close = decode_close(message.body);
+  if (!close) return;
+  auto it = offers_.find(close->offer);
+  if (it == offers_.end() || it->second.closed || !verify_body(it->second.offer.requester, close_domain, message)) return;
+  KnownOffer& known = it->second;
+  known.over = true;
+  known.closed = message;
+  // It goes wherever the offer went.
+  for (const NodeKey& peer : up_)
+    if (peer != from && peer != known.offer.requester) emit(Send{peer, CloseMessage{message}});
+  note("closed", {{"task", to_hex(known.offer.task)}});
   std::vector<AwardId> over;
   for (const auto& [award, lease] : leases_)
-    if (lease.offer_id == id) over.push_back(award);
-  for (const AwardId& award : over) drop_lease(award, "the requester cancelled");
+    if (lease.offer_id == it->first) over.push_back(award);
+  for (const AwardId& award : over) drop_lease(award, "the requester closed the offer");
 }
 
 void Farmer::on(const Tick&) {
@@ -510,7 +520,10 @@ TimeMs Farmer::next_deadline(TimeMs now) const {
 }
 
 std::size_t Farmer::open_offers() const {
-  return static_cast<std::size_t>(std::count_if(offers_.begin(), offers_.end(), [](const auto& entry) { return !entry.second.over && entry.second.declined.empty(); }));
+  return static_cast<std::size_t>(std::count_if(offers_.begin(), offers_.end(), [this](const auto& entry) {
+    const KnownOffer& known = entry.second;
+    return !known.over && known.declined.empty() && (up_.count(known.offer.requester) || now_ < known.heard_ms + meet_wait_ms);
+  }));
 }
 
 std::string Farmer::why_idle() const {
@@ -518,7 +531,7 @@ std::string Farmer::why_idle() const {
   if (up_.empty()) return "no other tnode node met yet (looking on the DHT, locally and at --peer addresses)";
   std::map<std::string, int> reasons;
   for (const auto& [id, known] : offers_)
-    if (!known.over) ++reasons[!known.declined.empty() ? known.declined : awaits_runtime(known.offer) ? "its runtime is on its way" : "bid, waiting for an award"];
+    if (!known.over) ++reasons[!known.declined.empty() ? known.declined : !up_.count(known.offer.requester) ? "requester not reached" : awaits_runtime(known.offer) ? "its runtime is on its way" : "bid, waiting for an award"];
   if (reasons.empty()) return "met " + std::to_string(up_.size()) + " node(s), none offers a task";
   std::string text;
   for (const auto& [reason, times] : reasons) text += (text.empty() ? "" : ", ") + std::to_string(times) + " offer(s): " + reason;

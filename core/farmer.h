@@ -101,6 +101,8 @@ class Farmer {
     Signed message;
     bool bid_sent = false;
     bool over = false;
+    std::optional<Signed> closed;  // the requester's word that it is over
+    TimeMs heard_ms = 0;
     std::string declined;         // reason word
   };
   enum class Step : std::uint8_t { waiting, running, ran, revealed };
@@ -147,7 +149,7 @@ class Farmer {
   void on_commit_set(const NodeKey& from, const Signed& message);
   void on_verdict(const NodeKey& from, const Signed& message);
   void on_done(const NodeKey& from, const Done& done);
-  void on_cancel(const NodeKey& from, const OfferId& offer);
+  void on_close(const NodeKey& from, const Signed& message);
 
   std::string why_decline(const Offer& offer) const;
   void answer(KnownOffer& known, const OfferId& id);
@@ -187,6 +189,7 @@ class Farmer {
 
 inline constexpr std::size_t max_offers_known = 10'000;
 inline constexpr int max_sandbox_failures = 3;
+inline constexpr TimeMs meet_wait_ms = 30'000;        ///< how long a requester that only its offer told of is counted on
 inline constexpr TimeMs runtime_retry_ms = 600'000;  ///< a runtime that could not be had is tried again after this long
 inline constexpr TimeMs lease_slack_ms = 30'000;  ///< kept after a lease's end, in case the requester's clock or channel is late
 

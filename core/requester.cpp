@@ -113,7 +113,7 @@ void Requester::on(const MessageCame& event) {
     void operator()(const CommitSetMessage&) {}
     void operator()(const VerdictMessage&) {}
     void operator()(const DoneMessage&) {}
-    void operator()(const CancelMessage&) {}
+    void operator()(const CloseMessage&) {}
     void operator()(const AskCertificateMessage&) {}
     void operator()(const CertificateAtMessage&) {}
   };

@@ -385,9 +385,9 @@ void Requester::finish_if_over() {
 void Requester::finish(Ending ending, std::string reason) {
   if (closing_) return;
   closing_ = Finished{ending, std::move(reason)};
-  if (ending == Ending::done || ending == Ending::failed) return;
+  const Signed close = sign_body(*key_, close_domain, encode(Close{id_}));
   for (auto& [key, peer] : peers_)
-    if (peer.up && peer.bid) emit(Send{key, CancelMessage{Cancel{id_}}});
+    if (peer.up) emit(Send{key, CloseMessage{close}});
 }
 
 }  // namespace tnode
