@@ -129,7 +129,7 @@ def a_task_reads_the_result_of_another(program):
         peers = [f.listen for f in farmers]
         first = finish(net, net.seed("requester", net.task("t", SMALL, WORD), peers=peers))
         second = 'tnode: 1\nname: chained\ncommand: [sh, -c, "cat in/data/out/* > out/all"]\ninputs: [{from: "%s", to: data}]\ntimeouts: {queue: 30s}\n' % first["result_magnet"]
-        answer = finish(net, net.seed("requester", net.task("u", second), peers=peers))
+        answer = finish(net, net.seed("requester", net.task("u", second), peers=peers, out=net.dir + "/chained"))
         assert open(answer["out"] + "/all").read() == "".join(f"hello\n{index}\n" for index in range(10))
 
 
@@ -138,7 +138,7 @@ def a_result_comes_with_proof_of_who_agreed(program):
         farmers = [net.farmer(f"farmer{i}") for i in range(2)]
         peers = [f.listen for f in farmers]
         many = finish(net, net.seed("requester", net.task("t", SMALL, WORD), peers=peers))
-        one = finish(net, net.seed("requester", net.task("u", 'tnode: 1\nname: one\ncommand: [sh, -c, "echo 1 > out/x"]\n'), peers=peers))
+        one = finish(net, net.seed("requester", net.task("u", 'tnode: 1\nname: one\ncommand: [sh, -c, "echo 1 > out/x"]\n'), peers=peers, out=net.dir + "/one"))
         for answer, units in ((many, 5), (one, 1)):
             # The requester is gone: its farmers hold result and proof.
             status, out, err = net.run("stranger", ["-o", "json", "--listen", "127.0.0.1:0", "--peer", peers[0], "get", answer["result_magnet"], "--verify", "--timeout", "20s"])
