@@ -103,11 +103,13 @@ def outputs_are_refused_a_place_before_anything_is_paid(program):
 
 def a_result_that_cannot_be_saved_stands(program):
     with Net(program) as net:
-        peers, out = farmers_of(net), net.dir + "/late"
-        task = net.task("t", 'tnode: 1\nname: late\ncommand: [sh, -c, "sleep 1; echo yes > out/answer"]\n')
-        node = net.seed("requester", task, peers=peers, out=out)
-        node.expect("award")
+        router, out = net.farmer("router", options=["--slots", "0"]), net.dir + "/late"
+        task = net.task("t", 'tnode: 1\nname: late\ncommand: [sh, -c, "echo yes > out/answer"]\n')
+        node = net.seed("requester", task, bootstrap=[router.listen], out=out)
+        node.expect("task")
         write(out, "something came in the way")
+        for i in range(2):
+            net.farmer(f"farmer{i}", bootstrap=[router.listen])
         assert node.wait() == 1, node.log()
         answer = node.expect("answer", limit=1)
         assert answer["state"] == "done" and answer["out"] is None and "not saved" in answer["reason"] and answer["paid"] == 200_000, answer
