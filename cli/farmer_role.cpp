@@ -60,7 +60,8 @@ void FarmerRole::reseed() {
       auto bundle = find_bundle(path);
       if (!bundle) return {};
       return [this, bundle = std::move(*bundle)] {
-        node_.offer(bundle, fs::exists(bundle.parent_dir + "/" + twin_torrent_name) ? Node::Twin::yes : Node::Twin::no);
+        std::error_code ec;
+        node_.offer(bundle, fs::exists(bundle.parent_dir + "/" + twin_torrent_name, ec) ? Node::Twin::yes : Node::Twin::no);
       };
     });
 }
@@ -87,7 +88,7 @@ std::int64_t FarmerRole::largest_fetch() const {
   struct statvfs disk;
   if (statvfs(node_.home().dir().c_str(), &disk) != 0) return options_.max_task_bytes;
   const auto free_bytes = static_cast<std::int64_t>(disk.f_bavail) * static_cast<std::int64_t>(disk.f_frsize);
-  return std::clamp<std::int64_t>(free_bytes - disk_reserve_bytes, 1, options_.max_task_bytes);
+  return std::clamp<std::int64_t>(free_bytes - std::min(disk_reserve_bytes, free_bytes / 2), 1, options_.max_task_bytes);
 }
 
 // --- tasks ---
@@ -315,6 +316,10 @@ void FarmerRole::carry(const KeepHold& effect) {
 void FarmerRole::carry(const WriteCredit& effect) {
   auto debit = decode_block(effect.debit);
   check(debit.ok(), "core checked the DEBIT");
+  // Only what an award that we took promised: else a stranger could make us owed so much, on paper, that we decline all work.
+  const auto hold = node_.store().find_block(debit->link);
+  if (!hold || hold->type != BlockType::hold || hold->key != debit->key || hold->counterparty != debit->counterparty || hold->ref != debit->ref || hold->amount < debit->amount)
+    return hear(BlockRefused{effect.award, Code::refused, "it pays for no award that was taken here, or more than was put aside for it"});
   auto credit = node_.writing().credit(*debit, node_.now());
   if (credit) return hear(BlockWritten{effect.award, encode_block(*credit)});
   if (credit.error().code == Code::io) return node_.give_up(credit.error());

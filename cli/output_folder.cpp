@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <map>
 
 #include "cli/bundle_disk.h"
@@ -15,15 +14,12 @@ namespace tnode {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::string_view torrent_ending = ".torrent", twin_ending = ".v1.torrent";
-
 using Files = std::map<std::string, Torrent::File>;  // by their path below the folder
 
 /// What DIR.torrent says is in the folder, when it is of this task.
 Files earlier_result(const OutputFolder& folder) {
-  std::ifstream file(folder.dir + std::string(torrent_ending), std::ios::binary);
-  const Bytes bytes{std::istreambuf_iterator<char>(file), {}};
-  auto torrent = parse_canonical_torrent(bytes);
+  auto bytes = read_file(folder.dir + ".torrent");
+  auto torrent = bytes ? parse_canonical_torrent(*bytes) : Result<Torrent>(bytes.error());
   if (!torrent) return {};
   const bool whole = torrent->name == result_name(whole_result_manifest(folder.task, folder.units));
   const bool only_unit = folder.units == 1 && torrent->name == result_name(unit_result_manifest(folder.task, 0, Outcome{}, -1));
@@ -110,15 +106,9 @@ Result<void> save_outputs(const StoredBundle& result, const OutputFolder& folder
   if (auto paths = contents_of(folder.dir))
     for (const auto& path : *paths)
       if (is_unfinished_copy(path)) fs::remove(folder.dir + "/" + path, ec);
-  // The torrent first: after a kill in between it says whose outputs these are.
-  if (auto written = write_file_atomically(folder.dir + std::string(torrent_ending), result.torrent.bytes); !written) return written;
+  // The torrents first: after a kill in between they say whose outputs these are.
+  if (auto written = write_torrent_and_twin(result, folder.dir); !written) return written;
   return export_outputs(result.torrent, result.dir(), folder.dir);
-}
-
-Result<void> save_twin(const StoredBundle& result, const OutputFolder& folder) {
-  auto twin = v1_twin_of(result);
-  if (!twin) return twin.error();
-  return write_file_atomically(folder.dir + std::string(twin_ending), *twin);
 }
 
 }  // namespace tnode

@@ -24,10 +24,8 @@ Result<void> check_unmixed(const OutputFolder& folder);
 /// The first of DIR, DIR-2, DIR-3, … that is unmixed and not `taken`.
 Result<OutputFolder> free_folder(OutputFolder folder, const std::function<bool(const std::string& dir)>& taken = {});
 
-/// Copies a result's outputs there, and its .torrent beside. What is left there of an earlier result of the task goes.
+/// Copies a result's outputs there, and its .torrent and twin beside. What is left there of an earlier result of the task goes.
 Result<void> save_outputs(const StoredBundle& result, const OutputFolder& folder);
-/// The result's v1-only twin beside them.
-Result<void> save_twin(const StoredBundle& result, const OutputFolder& folder);
 
 inline constexpr int max_folder_number = 10'000;
 

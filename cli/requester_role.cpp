@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 
 #include "cli/bundle_disk.h"
 #include "cli/node.h"
 #include "cli/runtime_store.h"
+#include "core/amount.h"
 #include "core/result_manifest.h"
 
 namespace tnode {
@@ -20,15 +20,11 @@ RequesterOptions requester_options(const Node& node, const TaskRecord& record) {
   return {record.offer, &node.key(), record.draw_seed, record.queue_ms, record.total_ms};
 }
 
-Bytes manifest_of(const StoredBundle& bundle) {
-  std::ifstream file(bundle.dir() + "/manifest", std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 Result<void> check_unit_bundle(const StoredBundle& bundle, const TaskId& task, UnitNumber unit, const Outcome& outcome) {
-  const Bytes manifest = manifest_of(bundle);
-  if (bundle.torrent.name != result_name(manifest)) return fail(Code::invalid, "the result's name does not belong to its manifest");
-  return check_unit_result_manifest(manifest, task, unit, outcome);
+  auto manifest = read_file(bundle.dir() + "/manifest");
+  if (!manifest) return manifest.error();
+  if (bundle.torrent.name != result_name(*manifest)) return fail(Code::invalid, "the result's name does not belong to its manifest");
+  return check_unit_result_manifest(*manifest, task, unit, outcome);
 }
 
 /// What a task comes to.
@@ -90,6 +86,13 @@ Result<StoredBundle> certify(const Home& home, const Signed& offer, const TaskId
     certificate.units[unit] = bundle->torrent.info;
   }
   return keep_certificate(home, certificate, task);
+}
+
+/// No honest run leaves more: each index has its own disk limit. Farmers that agree on something else do not fill ours.
+std::int64_t max_result_bytes(const Offer& offer) {
+  constexpr std::int64_t manifest_bytes = 64 << 10;
+  auto outputs = checked_multiply(offer.resources.disk_bytes, offer.batch);
+  return std::min(outputs.value_or(max_bundle_bytes), max_bundle_bytes - manifest_bytes) + manifest_bytes;
 }
 
 std::vector<SignedReveal> kept_reveals(const Store& store, const OfferId& offer) {
@@ -201,7 +204,8 @@ void RequesterRole::fetched(UnitNumber unit, const Result<StoredBundle>& bundle)
 void RequesterRole::remember_failure(UnitNumber unit, const Requester::Accepted& accepted, const StoredBundle& bundle) {
   auto& failures = record_.failures;
   if (failures.size() >= max_failures_kept || std::any_of(failures.begin(), failures.end(), [&](const UnitFailure& each) { return each.unit == unit; })) return;
-  failures.push_back({unit, failed_index_in(manifest_of(bundle)), accepted.outcome, accepted.detail, accepted.stderr_tail});
+  auto manifest = read_file(bundle.dir() + "/manifest");
+  failures.push_back({unit, manifest ? failed_index_in(*manifest) : -1, accepted.outcome, accepted.detail, accepted.stderr_tail});
   update_record();
 }
 
@@ -228,6 +232,7 @@ void RequesterRole::carry(const FetchResult& effect) {
   request.v1_hash = effect.v1_hash;
   request.parent_dir = dir;
   request.holders = effect.holders;
+  request.max_bytes = max_result_bytes(record_.offer);
   request.stall_ms = fetch_stall_ms;
   node_.fetch(std::move(request), [this, dir, checked, unit = effect.unit](const FetchDone* done, const std::string& problem) {
     if (!done) return fetched(unit, fail(Code::timeout, problem));
@@ -256,10 +261,7 @@ void RequesterRole::carry(const AssembleResult&) {
         record_.result_bytes = torrent.total_size;
         record_.empty = whole->empty;
       }
-      if (saved) {
-        write_twin(whole->bundle);
-      } else {
-        // What farmers agreed on stands, and is in the home.
+      if (!saved) {  // what farmers agreed on stands, and is in the home
         record_.out.clear();
         save_problem_ = saved.error().message;
       }
@@ -272,15 +274,6 @@ void RequesterRole::carry(const AssembleResult&) {
       }
       hear(std::move(assembled));
     };
-  });
-}
-
-/// The result's v1-only twin beside the outputs, made while the task ends: a convenience for old clients.
-void RequesterRole::write_twin(const StoredBundle& bundle) {
-  if (record_.result.is_zero()) return;
-  node_.work([bundle, folder = output_folder()]() -> std::function<void()> {
-    (void)save_twin(bundle, folder);
-    return {};
   });
 }
 

@@ -48,7 +48,6 @@ class RequesterRole {
   void fetched(UnitNumber unit, const Result<StoredBundle>& bundle);
   void remember_failure(UnitNumber unit, const Requester::Accepted& accepted, const StoredBundle& bundle);
   void update_record();
-  void write_twin(const StoredBundle& bundle);
   OutputFolder output_folder() const { return {record_.out, task(), record_.offer.units}; }
 
   Node& node_;

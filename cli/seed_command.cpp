@@ -8,7 +8,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 
 #include "cli/bundle_disk.h"
@@ -31,10 +30,9 @@ namespace {
 
 /// From a .torrent: its payload is in the home, beside the file, or it has to be fetched first.
 Result<PackedTask> open_torrent(const Home& home, const std::string& path, const Terms& terms) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return fail(Code::not_found, "there is no file " + path);
-  Bytes bytes{std::istreambuf_iterator<char>(file), {}};
-  auto torrent = parse_canonical_torrent(bytes);
+  auto bytes = read_file(path);
+  if (!bytes) return bytes.error().code == Code::not_found ? fail(Code::not_found, "there is no file " + path) : bytes.error();
+  auto torrent = parse_canonical_torrent(*bytes);
   if (!torrent) return fail(Code::invalid, path + " is no task of tnode: " + torrent.error().message);
   const std::string parent = home.task_dir(rename_id<TaskId>(torrent->v2_hash));
   auto bundle = find_bundle(parent);
@@ -187,7 +185,8 @@ int SeedCommand::dry_run(const TaskFile& task) {
 
 /// The task is done already: the answer is here.
 std::optional<int> SeedCommand::answer_at_once() {
-  if (options_.again || !fs::exists(home_->store_path())) return std::nullopt;
+  std::error_code ec;
+  if (options_.again || !fs::exists(home_->store_path(), ec)) return std::nullopt;
   auto store = open_store_for_reading(*home_);
   if (!store) return std::nullopt;  // the writer that opens it next says what is wrong
   auto record = find_task_record(**store, rename_id<TaskId>(task_.bundle.torrent.v2_hash));
@@ -195,7 +194,6 @@ std::optional<int> SeedCommand::answer_at_once() {
   auto bundle = find_bundle(home_->result_dir(record->result));
   if (!bundle) return std::nullopt;
   if (auto saved = save_outputs(*bundle, folder()); !saved) return fail_with(saved.error());
-  if (auto twin = save_twin(*bundle, folder()); !twin) output_.problem(twin.error().message);
   record->out = options_.out;
   record->reason.clear();
   std::map<NodeKey, Micro> paid;
@@ -293,12 +291,7 @@ void SeedCommand::say_what_is_waited_for() {
 }
 
 /// NAME.torrent beside the user, and its v1-only twin for clients that read no hybrids.
-Result<void> SeedCommand::write_torrents() const {
-  if (auto written = write_file_atomically(torrent_path_, task_.bundle.torrent.bytes); !written) return written;
-  auto twin = v1_twin_of(task_.bundle);
-  if (!twin) return twin.error();
-  return write_file_atomically(torrent_path_.substr(0, torrent_path_.size() - std::string_view(".torrent").size()) + ".v1.torrent", *twin);
-}
+Result<void> SeedCommand::write_torrents() const { return write_torrent_and_twin(task_.bundle, torrent_path_.substr(0, torrent_path_.size() - std::string_view(".torrent").size())); }
 
 /// Goes on in the background, with a log in the home. What keeps it from starting is said here, with its exit status.
 int SeedCommand::detach() {
