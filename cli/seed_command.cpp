@@ -244,10 +244,12 @@ int SeedCommand::coordinate() {
     auto written = write_torrents();
     return [this, written] { if (!written) output_.problem(written.error().message); };
   });
-  std::optional<ControlFolder> control(std::in_place, *node_, [this](const TaskId& task) {
+  ControlActions asked;
+  asked.cancel = [this](const TaskId& task) {
     for (const auto& requester : node_->requesters())
       if (requester->task() == task) requester->hear(CancelTask{});
-  });
+  };
+  std::optional<ControlFolder> control(std::in_place, *node_, std::move(asked));
   signals.on_signal([this](int) {
     node_->post([this] {
       const std::string give_up = home_->command("cancel " + to_hex(task_.bundle.torrent.v2_hash).substr(0, 12));

@@ -16,7 +16,7 @@ class OutputWriter {
   OutputWriter(const OutputWriter&) = delete;
   OutputWriter& operator=(const OutputWriter&) = delete;
 
-  /// A file follows. `invalid` when it is refused: its name, their number, their bytes. `io` when this machine cannot write.
+  /// A file follows. `refused` when there are too many files or bytes, `invalid` for its name. `io` when this machine cannot write.
   Result<void> begin(const std::string& path, std::int64_t size, bool executable);
   Result<void> data(std::string_view bytes);
   /// Bytes of the begun file that are still to come.

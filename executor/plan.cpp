@@ -37,7 +37,7 @@ Result<RootLayout> look_at_runtime(const std::string& dir, const std::string& sh
   if (!fs::is_directory(fs::symlink_status(dir, ec))) return fail(Code::not_found, "the task's runtime is not in " + dir);
   for (const auto& entry : fs::directory_iterator(dir, ec)) {
     const std::string name = entry.path().filename().string();
-    if (belongs_to_machine(name)) continue;
+    if (belongs_to_sandbox(name)) continue;
     if (entry.is_symlink(ec)) root.links.emplace_back("/" + name, fs::read_symlink(entry.path(), ec).string());
     else if (entry.is_directory(ec)) root.folders.push_back("/" + name);
     root.whole_etc = root.whole_etc || name == "etc";

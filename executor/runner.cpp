@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <poll.h>
 #include <pwd.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -15,10 +16,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <list>
+#include <utility>
 
 #include "core/dict_reader.h"
 #include "executor/init_image.h"
@@ -81,7 +84,7 @@ Result<void> show_home(SandboxHost& host) {
   return fail(Code::unavailable, "none of /mnt, /media and /srv can be used to show the home to the sandbox's user");
 }
 
-Result<void> prepare(SandboxHost& host) {
+Result<void> prepare(SandboxHost& host, bool pinned) {
   for (const char* folder : visible_folders) {
     std::error_code ec;
     fs::create_directories(host.home + "/" + folder, ec);
@@ -96,7 +99,7 @@ Result<void> prepare(SandboxHost& host) {
     host.init_path = host.home + "/sandbox-init";
   }
   if (auto written = write_init(host.init_path); !written) return written;
-  auto seccomp = seccomp_filter({.watched_memory = host.cgroups.mode() == watchdog_mode});
+  auto seccomp = seccomp_filter({.watched_memory = host.cgroups.mode() == watchdog_mode, .pinned = pinned});
   if (!seccomp) return seccomp.error();
   auto passwd_file = memory_file("tnode-passwd", sandbox_passwd), group_file = memory_file("tnode-group", sandbox_group);
   if (!passwd_file) return passwd_file.error();
@@ -109,6 +112,17 @@ Result<void> prepare(SandboxHost& host) {
   return {};
 }
 
+/// Where no quota can be had, sandboxes live on fewer CPUs: the runner's mask is inherited, and the filter keeps a task from widening it.
+bool keep_to_cpus(std::int64_t cpu_milli) {
+  cpu_set_t allowed, chosen;
+  CPU_ZERO(&chosen);
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return false;
+  std::int64_t left = std::max<std::int64_t>(1, cpu_milli / 1000);
+  for (int cpu = CPU_SETSIZE - 1; cpu >= 0 && left > 0; --cpu)  // from the last: the first ones serve most interrupts
+    if (CPU_ISSET(cpu, &allowed)) CPU_SET(cpu, &chosen), --left;
+  return sched_setaffinity(0, sizeof chosen, &chosen) == 0;
+}
+
 class Runner {
  public:
   Runner(int daemon, SandboxHost& host) : daemon_(daemon), host_(host) {}
@@ -119,12 +133,18 @@ class Runner {
  private:
   bool on_daemon();
   void take_frames();
+  void run_request(ExecutionRequest request);
+  void cancel(std::uint64_t job);
+  void pause();
+  void resume();
   void reap(int signals);
   void report_done();
 
   int daemon_;
   SandboxHost& host_;
   std::list<Sandbox> sandboxes_;
+  bool paused_ = false;
+  std::vector<ExecutionRequest> waiting_;  // asked for while paused
   Bytes received_;
 };
 
@@ -155,7 +175,7 @@ void Runner::run() {
       owners.push_back(&sandbox);
       watched.push_back({sandbox.control_fd(), POLLIN, 0});
       watched.push_back({sandbox.error_fd(), POLLIN, 0});
-      running = running || !sandbox.done();
+      running = running || (!sandbox.done() && !paused_);
     }
     poll(watched.data(), watched.size(), running ? Sandbox::tick_ms : -1);
     const TimeMs now = monotonic_ms();
@@ -218,22 +238,55 @@ void Runner::take_frames() {
     if (static_cast<RunnerFrame>(header.kind) == RunnerFrame::run) {
       auto request = decode_request(body);
       check(request.ok() && !request->invocations.empty(), "the daemon sends whole requests");
-      sandboxes_.emplace_back(host_, std::move(*request));
+      run_request(std::move(*request));
     } else if (static_cast<RunnerFrame>(header.kind) == RunnerFrame::cancel) {
       std::uint64_t job = 0;
       check(body.size() == sizeof job, "a cancelled job has a number");
       std::memcpy(&job, body.data(), sizeof job);
-      for (auto& sandbox : sandboxes_)
-        if (sandbox.job() == job) sandbox.cancel();
+      cancel(job);
+    } else if (static_cast<RunnerFrame>(header.kind) == RunnerFrame::pause) {
+      pause();
+    } else if (static_cast<RunnerFrame>(header.kind) == RunnerFrame::resume) {
+      resume();
     }
   }
   received_.erase(0, at);
 }
 
+void Runner::run_request(ExecutionRequest request) {
+  if (paused_) waiting_.push_back(std::move(request));
+  else sandboxes_.emplace_back(host_, std::move(request));
+}
+
+void Runner::cancel(std::uint64_t job) {
+  for (auto& sandbox : sandboxes_)
+    if (sandbox.job() == job) sandbox.cancel();
+  std::erase_if(waiting_, [&](const ExecutionRequest& request) {
+    if (request.job != job) return false;
+    ExecutionReport report;
+    report.job = job;
+    report.problem = "cancelled";
+    send(RunnerFrame::report, encode_report(report));
+    return true;
+  });
+}
+
+void Runner::pause() {
+  paused_ = true;
+  for (auto& sandbox : sandboxes_) sandbox.pause(monotonic_ms());
+}
+
+void Runner::resume() {
+  paused_ = false;
+  for (auto& sandbox : sandboxes_) sandbox.resume(monotonic_ms());
+  for (auto& request : std::exchange(waiting_, {})) run_request(std::move(request));
+}
+
 }  // namespace
 
 std::string encode_hello(const RunnerHello& hello) {
-  return bencode::encode(bencode::Dictionary{{"limits", hello.limit_mode}, {"limits problem", hello.limit_problem}, {"problem", hello.problem}, {"user", hello.user}});
+  return bencode::encode(bencode::Dictionary{{"bounds memory", std::int64_t{hello.bounds_memory}}, {"cpu", hello.cpu_mode}, {"limits", hello.limit_mode}, {"limits problem", hello.limit_problem},
+                                             {"pause", hello.pause_mode}, {"problem", hello.problem}, {"scoped", std::int64_t{hello.scoped}}, {"usage", hello.usage_path}, {"user", hello.user}});
 }
 
 Result<RunnerHello> decode_hello(std::string_view bytes) {
@@ -241,15 +294,20 @@ Result<RunnerHello> decode_hello(std::string_view bytes) {
   if (!value) return value.error();
   bencode::DictReader reader(*value);
   RunnerHello hello;
+  hello.bounds_memory = reader.number("bounds memory", 0, 1) == 1;
+  hello.cpu_mode = reader.bytes("cpu", 64);
   hello.limit_mode = reader.bytes("limits", 64);
   hello.limit_problem = reader.bytes("limits problem", 4096);
+  hello.pause_mode = reader.bytes("pause", 64);
   hello.problem = reader.bytes("problem", 4096);
+  hello.scoped = reader.number("scoped", 0, 1) == 1;
+  hello.usage_path = reader.bytes("usage", 4096);
   hello.user = reader.bytes("user", 64);
   if (auto good = reader.finish(); !good) return good.error();
   return hello;
 }
 
-void run_runner(int daemon_fd, const std::string& home, const std::string& bwrap) {
+void run_runner(int daemon_fd, const std::string& home, const std::string& bwrap, const SharedLimits& shared) {
   prctl(PR_SET_NAME, "tnode-runner");
   // The daemon's end is seen at its socket, by signals of nobody: a Ctrl-C at the terminal or a service's stop is the daemon's to handle.
   setsid();
@@ -260,14 +318,19 @@ void run_runner(int daemon_fd, const std::string& home, const std::string& bwrap
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   umask(022);
   {
-    SandboxHost host;
+    SandboxHost host(shared);
     host.home = home;
     host.bwrap = bwrap;
     host.runner = getpid();
     RunnerHello hello;
     hello.limit_mode = host.cgroups.mode();
     hello.limit_problem = host.cgroups.problem();
-    auto prepared = prepare(host);
+    hello.pause_mode = host.cgroups.freezes() ? "freezer" : "signals";
+    hello.usage_path = host.cgroups.usage_path();
+    hello.scoped = host.cgroups.scoped();
+    hello.bounds_memory = host.cgroups.bounds_memory();
+    if (shared.cpu_milli > 0) hello.cpu_mode = host.cgroups.bounds_cpu() ? "quota" : keep_to_cpus(shared.cpu_milli) ? "affinity" : "none";
+    auto prepared = prepare(host, hello.cpu_mode == "affinity");
     if (!prepared) hello.problem = prepared.error().message;
     const uid_t uid = host.drop_to ? host.drop_to->first : geteuid();
     const passwd* user = getpwuid(uid);

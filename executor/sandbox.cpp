@@ -11,6 +11,7 @@
 
 #include "core/bundle_paths.h"
 #include "executor/init/protocol.h"
+#include "executor/process_tree.h"
 
 namespace tnode {
 namespace {
@@ -20,9 +21,11 @@ constexpr TimeMs outputs_wait_ms = 120'000;  // for an index's outputs to be rea
 constexpr std::size_t max_error_text = 4096;
 // Init is trusted, but it lives beside the task: nothing it says may fill or break the runner.
 constexpr std::size_t max_init_frame = 64 << 10;
+constexpr const char* memory_of_others = "this machine, or what its sandboxes may have together, ran out of memory, and the kernel ended a process of the unit";
 constexpr std::uint64_t max_inodes = 200'000;  // an empty file costs the kernel about a KiB that no disk limit counts
 
 std::string mebibytes(std::int64_t bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB"; }
+std::string mebibytes(std::uint64_t bytes) { return mebibytes(static_cast<std::int64_t>(bytes)); }
 
 }  // namespace
 
@@ -48,6 +51,7 @@ void Sandbox::stop() {
   if (errors_ >= 0) close(errors_);
   control_ = errors_ = -1;
   if (pid_ > 0) kill(pid_, SIGKILL);
+  if (paused_since_ && cgroup_) cgroup_->freeze(false);  // the kill reaches what is frozen by version 1 only then
 }
 
 // --- what init is told ---
@@ -97,6 +101,32 @@ void Sandbox::stop_index(TimeMs now) {
   deadline_ = now + overtime_ms;
   const init_header header{INIT_STOP, 0};
   send_all({reinterpret_cast<const char*>(&header), sizeof header});
+}
+
+// --- pausing ---
+
+void Sandbox::pause(TimeMs now) {
+  if (done_ || paused_since_) return;
+  paused_since_ = now;
+  if (cgroup_ && cgroup_->can_freeze()) cgroup_->freeze(true);
+  else stopped_ = stop_below(pid_);
+}
+
+void Sandbox::resume(TimeMs now) {
+  if (done_ || !paused_since_) return;
+  const TimeMs slept = now - *paused_since_;
+  paused_since_.reset();
+  deadline_ += slept;
+  next_look_ += slept;
+  // Init hears of it before it goes on, so that what it watches was not late.
+  if (turn_ == Turn::end) {
+    const init_header header{INIT_PAUSED, sizeof(init_paused)};
+    const init_paused paused{static_cast<std::uint64_t>(slept)};
+    send_all({reinterpret_cast<const char*>(&header), sizeof header});
+    send_all({reinterpret_cast<const char*>(&paused), sizeof paused});
+  }
+  if (cgroup_ && cgroup_->can_freeze()) cgroup_->freeze(false);
+  else continue_processes(stopped_);
 }
 
 // --- what init says ---
@@ -185,6 +215,7 @@ bool Sandbox::on_file(std::string_view payload) {
 
 void Sandbox::refuse(const Error& error) {
   if (error.code == Code::io) problem(error.message);
+  else if (error.code == Code::refused) end(OutcomeKind::result_limit, 0, error.message);
   else end(OutcomeKind::bad_output, 0, error.message);
 }
 
@@ -210,6 +241,11 @@ bool Sandbox::on_end(std::string_view payload) {
     end(kind, 0, std::move(detail));
     return true;
   };
+  // Not its own limit but the machine's: nothing that anybody should vote on.
+  if (cgroup_ && cgroup_->killed_for_others()) {
+    problem(memory_of_others);
+    return true;
+  }
   // A limit that was met explains the end better than the exit status that came of it.
   if (ended.ending == INIT_MEMORY || (cgroup_ && cgroup_->out_of_memory())) return end_as(OutcomeKind::out_of_memory, memory_detail(peak));
   if (ended.ending == INIT_OUTPUT) {
@@ -218,10 +254,12 @@ bool Sandbox::on_end(std::string_view payload) {
                                                  "; the limit is " + std::to_string(limits.stdio_bytes));
   }
   if (ended.ending == INIT_PROCESSES || (failed && cgroup_ && cgroup_->out_of_processes()))
-    return end_as(OutcomeKind::process_limit, "it wanted more than " + std::to_string(limits.processes) + " processes and threads");
-  if (ended.ending == INIT_INODES) return end_as(OutcomeKind::disk_limit, "it made more than " + std::to_string(max_inodes) + " files in /tmp and out/");
-  if (failed && ended.disk_full) return end_as(OutcomeKind::disk_limit, "/tmp or out/ was full; each holds " + mebibytes(limits.disk_bytes) + " less what is in the other");
-  if (ended.ending == INIT_TIMEOUT) return end_as(OutcomeKind::timeout, "it ran longer than " + std::to_string(limits.wall_ms) + " ms");
+    return end_as(OutcomeKind::process_limit, "it wanted more than " + std::to_string(limits.processes) + " processes and threads (peak " + std::to_string(cgroup_ ? limits.processes : ended.threads) + ")");
+  if (ended.ending == INIT_INODES)
+    return end_as(OutcomeKind::inode_limit, "it made " + std::to_string(ended.scratch_files) + " files in /tmp and out/; the limit is " + std::to_string(max_inodes));
+  if (failed && ended.disk_full)
+    return end_as(OutcomeKind::disk_limit, "/tmp or out/ was full; each holds " + mebibytes(limits.disk_bytes) + " less what is in the other (peak " + mebibytes(ended.scratch_bytes) + ")");
+  if (ended.ending == INIT_TIMEOUT) return end_as(OutcomeKind::timeout, "it ran for " + std::to_string(ended.wall_us / 1000) + " ms; the limit is " + std::to_string(limits.wall_ms));
   if (ended.ending == INIT_CPU)
     return end_as(OutcomeKind::cpu_limit, "its processes used " + std::to_string(ended.cpu_us / 1000) + " ms of CPU time; the limit is " + std::to_string(limits.wall_ms * limits.cpus));
   if (ended.ending != INIT_EXITED) return false;  // stopped, though no limit was met
@@ -237,6 +275,7 @@ void Sandbox::on_closed() {
   if (done_) return;
   on_errors();
   const bool stood = turn_ != Turn::hello;
+  if (cgroup_ && cgroup_->killed_for_others()) return problem(memory_of_others);
   // The kernel may have chosen init itself.
   if (stood && cgroup_ && cgroup_->out_of_memory()) {
     report_.usage.peak_memory_bytes = std::max(report_.usage.peak_memory_bytes, cgroup_->peak_bytes());
@@ -259,7 +298,7 @@ void Sandbox::on_errors() {
 }
 
 void Sandbox::tick(TimeMs now) {
-  if (done_) return;
+  if (done_ || paused_since_) return;
   if (now >= deadline_) {
     if (turn_ == Turn::hello) return problem("the sandbox did not stand in time; this machine may be overloaded");
     return problem("the sandbox could not be ended at its limit; this machine may be overloaded");
@@ -267,7 +306,7 @@ void Sandbox::tick(TimeMs now) {
   if (!cgroup_ || turn_ != Turn::end || now < next_look_) return;
   next_look_ = now + tick_ms;
   // The kernel killed one process, and the others may wait for it in vain; or refused one, and the program may go on trying.
-  if (cgroup_->out_of_memory() || cgroup_->out_of_processes()) stop_index(now);
+  if (cgroup_->out_of_memory() || cgroup_->killed_for_others() || cgroup_->out_of_processes()) stop_index(now);
 }
 
 // --- the end ---

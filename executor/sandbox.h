@@ -23,6 +23,7 @@ struct SandboxHost {
   std::string home, home_view;             ///< the home folder, and where the sandbox's user sees it
   pid_t runner = -1;                       ///< whose death ends every sandbox
   CgroupPool cgroups;
+  explicit SandboxHost(SharedLimits shared) : cgroups(shared) {}
   /// A path below the home as the sandbox's user reaches it.
   std::string view(const std::string& path) const;
 };
@@ -42,6 +43,9 @@ class Sandbox {
   /// Limits that are watched from outside; called at least every tick_ms while it runs.
   void tick(TimeMs now);
   void cancel() { problem("cancelled"); }
+  /// Everything in it stands still, and no limit of time runs; then goes on as if nothing had been.
+  void pause(TimeMs now);
+  void resume(TimeMs now);
   /// There is a report; the processes may still be going.
   bool done() const { return done_; }
   const ExecutionReport& report() const { return report_; }
@@ -84,6 +88,8 @@ class Sandbox {
   enum class Turn { hello, end, outputs } turn_ = Turn::hello;
   bool done_ = false, stopping_ = false;
   TimeMs deadline_ = 0, next_look_ = 0;
+  std::optional<TimeMs> paused_since_;
+  std::vector<pid_t> stopped_;  // where there is no freezer: what was stopped by signals
   // Many indices take less than a millisecond each: their sum is kept finer than the report's.
   std::int64_t wall_us_ = 0, cpu_us_ = 0;
   std::string error_text_;

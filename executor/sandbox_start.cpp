@@ -1,6 +1,7 @@
 // How a sandbox comes to be: the process between fork and bubblewrap, which gives away everything a task must not have.
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/ioprio.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -14,6 +15,7 @@
 #include <set>
 
 #include "core/bundle_paths.h"
+#include "executor/kernel_files.h"
 #include "executor/sandbox.h"
 
 namespace tnode {
@@ -21,7 +23,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr TimeMs start_wait_ms = 15'000;  // a sandbox that does not stand by then is a problem of this machine
-constexpr int niceness = 10;              // the machine's owner comes first
+// The machine's owner comes first: at the CPU by this, at the disk by the idle class, and what must go when memory is short is a sandbox.
+constexpr int niceness = 10;
 // Each entry is a mount of its own when in/ is put together from several torrents.
 constexpr std::size_t max_merged_inputs = 4096;
 // Besides the task's processes a control group counts bubblewrap's two and init.
@@ -127,6 +130,8 @@ void Sandbox::become_bubblewrap(std::vector<std::string>& arguments, int control
   setpriority(PRIO_PROCESS, 0, niceness);
   const rlimit no_core{1, 1};  // less than any core, and the one value at which the kernel calls no core_pattern helper of the host; the filter keeps it
   setrlimit(RLIMIT_CORE, &no_core);
+  syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
+  write_kernel_file("/proc/self/oom_score_adj", "1000");
   if (host_.drop_to) {
     auto [uid, gid] = *host_.drop_to;
     if (setgroups(0, nullptr) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0) give_up("cannot leave root");

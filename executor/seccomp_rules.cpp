@@ -116,6 +116,7 @@ std::vector<SyscallRule> make_rules() {
       {{"memfd_create"}, ENOMEM, {{has(1, memfd_huge)}}, "with `MFD_HUGETLB`", "the same"},
       {{"shmget"}, ENOMEM, {{has(2, segment_huge)}}, "with `SHM_HUGETLB`", "the same"},
       {{"setsockopt"}, 0, {{is(1, SOL_SOCKET), is(2, SO_SNDBUF)}}, "`SO_SNDBUF` in `watchdog` mode; nothing happens", "each socket is counted as if it held the usual amount", &FilterOptions::watched_memory},
+      {{"sched_setaffinity"}, EPERM, always, "where `--cpus` keeps sandboxes on some CPUs", "the mask that they inherit is not theirs to change", &FilterOptions::pinned},
       {{"memfd_create", "shmget", "semget", "msgget"}, ENOSYS, always, "in `watchdog` mode", "memory that belongs to no process is seen by no watchdog", &FilterOptions::watched_memory},
   };
 }

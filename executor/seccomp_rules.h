@@ -18,6 +18,8 @@ struct ArgumentTest {
 struct FilterOptions {
   /// No control group bounds memory: then none may be had that belongs to no process's map, and so is seen by nobody.
   bool watched_memory = false;
+  /// Sandboxes are kept on some of the machine's CPUs, by the mask that they inherit: it is not theirs to change.
+  bool pinned = false;
 };
 
 /// A few calls that are refused for one reason. A name that this machine's kernel does not have is passed over.

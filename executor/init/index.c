@@ -132,9 +132,12 @@ static void kill_the_rest(struct init_end *end) {
 static void watch(const struct init_run *run, uint64_t passed_ms, int last, struct init_end *end) {
   struct statvfs disk;
   if (statvfs(SCRATCH, &disk) == 0) {
+    const uint64_t bytes = (uint64_t)(disk.f_blocks - disk.f_bfree) * disk.f_bsize, files = disk.f_files - disk.f_ffree;
+    if (bytes > end->scratch_bytes) end->scratch_bytes = bytes;
+    if (files > end->scratch_files) end->scratch_files = files;
     if ((uint64_t)disk.f_bavail * disk.f_bsize < DISK_FULL_BELOW && disk.f_bavail * 8 < disk.f_blocks) end->disk_full = 1;
     /* Empty files take no bytes of a tmpfs, but they take the kernel's memory. */
-    if (disk.f_files - disk.f_ffree > run->inodes) end->ending = INIT_INODES;
+    if (files > run->inodes) end->ending = INIT_INODES;
   }
   cpu_set_t processors;
   const uint64_t parallel = sched_getaffinity(0, sizeof processors, &processors) == 0 ? (uint64_t)CPU_COUNT(&processors) : 1;
@@ -144,25 +147,39 @@ static void watch(const struct init_run *run, uint64_t passed_ms, int last, stru
   look_at_processes(&use, run->watch_memory_bytes != 0);
   if (!last && end->cpu_us / 1000 + use.cpu_ms >= run->cpu_ms) end->ending = INIT_CPU;
   if (!run->watch_memory_bytes) return;
+  if (use.threads > end->threads) end->threads = (uint32_t)use.threads;
   if (use.memory_bytes > run->watch_memory_bytes) use.memory_bytes = shared_memory_exact();
   if (use.memory_bytes > end->peak_bytes) end->peak_bytes = use.memory_bytes;
   if (use.memory_bytes > run->watch_memory_bytes) end->ending = INIT_MEMORY;
   else if (use.threads + 1 >= run->processes) end->ending = INIT_PROCESSES; /* init is one of those that the kernel counts */
 }
 
-/* Until the command has ended (1) or end->ending says why it has to (0). */
-static int wait_for_end(const struct init_run *run, pid_t command, int signals, uint64_t started, int *status, struct init_end *end) {
+/* What the runner said meanwhile; a pause cannot have been longer than the index is old: it began in the middle of one, then. */
+static void take_orders(uint64_t started, uint64_t *paused, struct init_end *end) {
+  struct pollfd control = {INIT_CONTROL_FD, POLLIN, 0};
+  while (end->ending == INIT_EXITED && poll(&control, 1, 0) > 0) {
+    if (read_order(paused)) end->ending = INIT_STOPPED;
+    if (*paused > now_ms() - started) *paused = now_ms() - started;
+  }
+}
+
+/* Until the command has ended (1) or end->ending says why it has to (0). Time that everything stood still, `paused`, is no time that it ran. */
+static int wait_for_end(const struct init_run *run, pid_t command, int signals, uint64_t started, uint64_t *paused, int *status, struct init_end *end) {
   uint64_t pause = run->watch_memory_bytes ? FIRST_TICK_MS : TICK_MS, next_look = pause;
   while (end->ending == INIT_EXITED) {
-    uint64_t passed = now_ms() - started;
+    uint64_t passed = now_ms() - started - *paused;
     if (passed >= run->wall_ms) {
+      /* Of a pause we are told before we go on, so that a limit is never met by it. */
+      const uint64_t known = *paused;
+      take_orders(started, paused, end);
+      if (*paused != known || end->ending != INIT_EXITED) continue;
       end->ending = INIT_TIMEOUT;
       break;
     }
     if (passed >= next_look) {
       watch(run, passed, 0, end);
       pause = pause * 2 < TICK_MS ? pause * 2 : TICK_MS;
-      next_look = now_ms() - started + pause;
+      next_look = now_ms() - started - *paused + pause;
       continue;
     }
     const uint64_t until = next_look < run->wall_ms ? next_look : run->wall_ms;
@@ -170,9 +187,8 @@ static int wait_for_end(const struct init_run *run, pid_t command, int signals, 
         {signals, POLLIN, 0}, {INIT_CONTROL_FD, POLLIN, 0}, {out_stream.open ? out_stream.fd : -1, POLLIN, 0}, {err_stream.open ? err_stream.fd : -1, POLLIN, 0}};
     poll(watched, 4, (int)(until - passed));
     if (watched[1].revents) {
-      read_stop();
-      end->ending = INIT_STOPPED;
-      break;
+      take_orders(started, paused, end);
+      continue;
     }
     if (watched[2].revents) take(&out_stream, run->stdio_bytes);
     if (watched[3].revents) take(&err_stream, run->stdio_bytes);
@@ -197,9 +213,10 @@ struct tails run_index(const struct init_run *run, char **argv, char **env, int 
   if (command == 0) start_command(run, argv, env, out, err);
   close(out);
   close(err);
-  const int ended = wait_for_end(run, command, signals, started, &status, end);
+  uint64_t paused = 0;
+  const int ended = wait_for_end(run, command, signals, started, &paused, &status, end);
   const int failed = !ended || status != 0;
-  if (failed) watch(run, now_ms() - started, 1, end);
+  if (failed) watch(run, now_ms() - started - paused, 1, end);
   kill_the_rest(end);
   take(&out_stream, run->stdio_bytes);
   take(&err_stream, run->stdio_bytes);
@@ -213,7 +230,7 @@ struct tails run_index(const struct init_run *run, char **argv, char **env, int 
   } else if (ended) {
     end->exit_code = (uint32_t)WEXITSTATUS(status);
   }
-  end->wall_us = now_us() - started_us;
+  end->wall_us = now_us() - started_us - paused * 1000;
   end->stdout_bytes = out_stream.total;
   end->stderr_bytes = err_stream.total;
   end->stdout_tail = out_stream.tail_size;

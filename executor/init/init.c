@@ -58,18 +58,30 @@ void send_header(uint32_t type, size_t length) {
   write_all(&header, sizeof header);
 }
 
-void read_stop(void) {
+static void read_pause(const struct init_header *header, uint64_t *paused_ms) {
+  struct init_paused paused;
+  must(header->type == INIT_PAUSED && header->length == sizeof paused && read_all(&paused, sizeof paused));
+  *paused_ms += paused.ms;
+}
+
+int read_order(uint64_t *paused_ms) {
   struct init_header header;
-  must(read_all(&header, sizeof header) && header.type == INIT_STOP && header.length == 0);
+  must(read_all(&header, sizeof header));
+  if (header.type == INIT_STOP) return 1;
+  read_pause(&header, paused_ms);
+  return 0;
 }
 
 /* The next index's request, its strings laid out as argv, NULL, env, NULL; 0 when the runner has no more. */
 static int read_request(struct init_run *run) {
   struct init_header header;
-  do {
+  for (;;) {
     if (!read_all(&header, sizeof header)) return 0;
-  } while (header.type == INIT_STOP); /* it crossed the end of the index that it was meant for */
-  must(header.type == INIT_RUN && header.length >= sizeof *run && header.length <= sizeof *run + sizeof request - 1);
+    if (header.type == INIT_RUN) break;
+    uint64_t of_nobody = 0; /* it crossed the end of the index that it was meant for */
+    if (header.type != INIT_STOP) read_pause(&header, &of_nobody);
+  }
+  must(header.length >= sizeof *run && header.length <= sizeof *run + sizeof request - 1);
   size_t size = header.length - sizeof *run;
   must(read_all(run, sizeof *run) && read_all(request, size));
   request[size] = 0;

@@ -159,7 +159,7 @@ std::string on_each(const std::vector<Machine>& kinds, const std::function<std::
 }  // namespace
 
 TEST_CASE("a_thousand_units_leave_no_process_mount_group_folder_or_descriptor") {
-  const auto complaints = on_each({machines().front(), machines().back()}, run_a_thousand);
+  const auto complaints = on_each({{true, true}, {false, !started_by_root}}, run_a_thousand);
   INFO(complaints);
   REQUIRE(complaints.empty());
 }

@@ -136,13 +136,12 @@ bool become_ordinary() {
 
 std::string Machine::name() const { return std::string(root ? "root" : "user") + (control_groups ? "+groups" : "+watchdog"); }
 
-std::vector<Machine> machines() {
-  if (geteuid() == 0) return {{true, true}, {true, false}, {false, true}, {false, false}};
-  return {{false, true}};
-}
+std::vector<Machine> machines() { return {{false, true}, {false, false}, {true, true}, {true, false}}; }
 
 MachineRun run_on(const Machine& machine, const std::function<std::string()>& part) {
   MachineRun run;
+  if (geteuid() != 0 && machine.root) return {"only root can be root", ""};
+  if (geteuid() != 0 && !machine.control_groups) return {"a user cannot take control groups away; they are as they are", ""};
   int go[2], answer[2];
   if (pipe2(go, O_CLOEXEC) != 0 || pipe2(answer, O_CLOEXEC) != 0) return {"", errno_text("pipe")};
   fflush(stdout);

@@ -12,7 +12,7 @@ struct Machine {
   std::string name() const;
 };
 
-/// All four when root runs the tests; otherwise only what there is.
+/// All four. Of them an ordinary user can have one, the machine as it is; the others say that they are skipped.
 std::vector<Machine> machines();
 
 /// Runs `part` in a child on such a machine, at a terminal of its own. What it returns, or threw, comes back; `skipped` says why this machine cannot be had.

@@ -64,7 +64,7 @@ TEST_CASE("holes_that_are_planted_are_found") {
       std::printf("planted: %-40s skipped: it is one only when root starts sandboxes\n", hole.what);
       continue;
     }
-    const auto run = run_on(machines().front(), [&] { return run_with(hole, probes); });
+    const auto run = run_on({geteuid() == 0, true}, [&] { return run_with(hole, probes); });
     complaints += run.skipped + run.complaint;
   }
   INFO(complaints);

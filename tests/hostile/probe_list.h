@@ -20,7 +20,7 @@ struct Probe {
 /// Read while the test still may: an ordinary user need not see the source folder.
 struct Probes {
   Probes();
-  std::vector<Probe> list;                   ///< asked of probes/run.py, on this side of the sandbox; those named by TNODE_PROBES (the start of a name), else all
+  std::vector<Probe> list;                   ///< asked of probes/run.py, on this side of the sandbox
   std::map<std::string, std::string> files;  ///< all of probes/, by name
 };
 

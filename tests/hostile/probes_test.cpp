@@ -78,8 +78,9 @@ class Matrix {
 }  // namespace
 
 TEST_CASE("hostile_programs_come_to_the_end_they_must_on_every_kind_of_machine") {
-  const Probes probes;
-  REQUIRE((probes.list.size() >= fewest_probes || std::getenv("TNODE_PROBES")));
+  Probes probes;
+  REQUIRE(probes.list.size() >= fewest_probes);
+  if (const char* wanted = std::getenv("TNODE_PROBES")) std::erase_if(probes.list, [&](const Probe& each) { return !each.name.starts_with(wanted); });
   std::printf("%-64s %-32s %-14s %s\n", "probe", "mode", "expected", "seen");
   std::string complaints;
   for (const auto& machine : machines()) {

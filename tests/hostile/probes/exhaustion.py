@@ -231,7 +231,7 @@ def disk_of_a_file_without_a_name():
             raise
 
 
-@ends("disk_limit", memory_mib=2048, wall_ms=60000)
+@ends("inode_limit", memory_mib=2048, wall_ms=60000)
 def disk_by_empty_files():
     number = 0
     while True:

@@ -87,7 +87,7 @@ def set_user_id():
     raise SystemExit(42)
 
 
-@ends(BAD)
+@ends("result_limit")
 def one_file_by_many_names():
     with open("out/0", "wb") as file:
         file.write(bytes(1 << 20))
@@ -95,26 +95,26 @@ def one_file_by_many_names():
         os.link("out/0", f"out/{number}")
 
 
-@ends(BAD)
+@ends("result_limit")
 def giant_with_holes():
     with open("out/holes", "wb") as file:
         file.truncate(1 << 40)
 
 
-@ends(BAD)
+@ends("result_limit")
 def largest_length_there_is():
     with open("out/holes", "wb") as file:
         file.truncate((1 << 63) - 1)
 
 
-@ends(BAD)
+@ends("result_limit")
 def many_lengths_that_add_up():
     for number in range(100):
         with open(f"out/{number}", "wb") as file:
             file.truncate(1 << 20)
 
 
-@ends(BAD, output_files=200)
+@ends("result_limit", output_files=200)
 def more_files_than_allowed():
     for number in range(300):
         open(f"out/{number}", "w").close()
