@@ -209,7 +209,7 @@ void FarmCommand::show(const Note& note) {
   else if (note.what == "declined") output_.line("declined " + task + "  " + field(note, "reason"));
   else if (note.what == "bid") output_.line("bid      " + task + "  " + credits("price_micro") + " credits a unit");
   else if (note.what == "ran" && (output_.verbose() || field(note, "outcome") != "exited" || field(note, "exit_code") != "0"))
-    output_.line("ran      " + task + "  unit " + field(note, "unit") + ": " + field(note, "outcome") + ", exit " + field(note, "exit_code") + ", " + field(note, "wall_ms") + " ms");
+    output_.line("ran      " + task + "  unit " + field(note, "unit") + ": " + outcome_text(note) + ", " + field(note, "wall_ms") + " ms");
   else if (note.what == "earned") output_.line("earned   " + credits("amount_micro") + " credits from " + field(note, "from").substr(0, 12) + ", balance " + credits("balance_micro"));
   else if (note.what == "underpaid") output_.line("underpaid " + task + " by " + field(note, "requester").substr(0, 12));
   else if (note.what == "lease_dropped") output_.line("dropped  " + task + "  " + field(note, "reason"));

@@ -2,10 +2,13 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
 #include "cli/node.h"
+#include "core/bundle_paths.h"
+#include "core/messages.h"
 
 namespace tnode {
 namespace {
@@ -44,7 +47,7 @@ void Output::answer(Json json, const std::string& text, const std::string& id) c
   if (bar_shown_) line("");
   Json whole{{"v", 1}};
   switch (options_.output) {
-    case OutputFormat::table: std::printf("%s", text.c_str()); break;
+    case OutputFormat::table: std::printf("%s", shown_text(text).c_str()); break;
     case OutputFormat::id: std::printf("%s\n", id.c_str()); break;
     case OutputFormat::json:
       whole.update(json);
@@ -62,7 +65,7 @@ void Output::answer(Json json, const std::string& text, const std::string& id) c
 void Output::line(const std::string& text) const {
   if (bar_shown_) std::fprintf(stderr, "\r\033[K");
   bar_shown_ = false;
-  if (!text.empty()) std::fprintf(stderr, "%s\n", text.c_str());
+  if (!text.empty()) std::fprintf(stderr, "%s\n", shown_text(text).c_str());
   std::fflush(stderr);
 }
 
@@ -72,7 +75,7 @@ void Output::progress(const std::string& what, std::int64_t done, std::int64_t t
   if (terminal_) {
     std::string bar(static_cast<std::size_t>(percent * bar_width / 100), '#');
     bar.resize(bar_width, '.');
-    std::fprintf(stderr, "\r\033[K%s [%s] %s", what.c_str(), bar.c_str(), numbers.c_str());
+    std::fprintf(stderr, "\r\033[K%s [%s] %s", shown_text(what).c_str(), bar.c_str(), shown_text(numbers).c_str());
     std::fflush(stderr);
     bar_shown_ = true;
     return;
@@ -87,8 +90,39 @@ void Output::progress(const std::string& what, std::int64_t done, std::int64_t t
 
 std::string field(const Note& note, const std::string& name) {
   for (const auto& [key, value] : note.fields)
-    if (key == name) return value;
+    if (key == name) return visible_text(value);
   return {};
+}
+
+std::string shown_text(std::string_view text) {
+  std::string shown;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find_first_of("\n\t", at), text.size());
+    shown += visible_text(text.substr(at, end - at));
+    if (end < text.size()) shown += text[end];
+    at = end + 1;
+  }
+  return shown;
+}
+
+std::string outcome_text(const Note& note) {
+  const std::string outcome = field(note, "outcome");
+  return outcome == "exited" ? "exit " + field(note, "exit_code") : outcome;
+}
+
+std::string stderr_text(const std::string& tail) {
+  std::string_view rest = tail;
+  const bool cut = rest.size() >= max_tail_bytes;
+  // The cut fell somewhere: a part of a line would read like a whole one.
+  if (const auto first_end = rest.find('\n'); cut && first_end != std::string_view::npos && first_end + 1 < rest.size()) rest.remove_prefix(first_end + 1);
+  while (rest.ends_with('\n')) rest.remove_suffix(1);
+  std::string text = cut ? "  its stderr, of which only the end is kept:\n  | …" : "  its stderr:";
+  for (std::size_t at = 0; at <= rest.size();) {
+    const std::size_t end = std::min(rest.find('\n', at), rest.size());
+    text += "\n  | " + std::string(rest.substr(at, end - at));
+    at = end + 1;
+  }
+  return text;
 }
 
 }  // namespace tnode

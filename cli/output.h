@@ -40,6 +40,13 @@ class Output {
   std::string last_progress_;
 };
 
+/// For people: what others wrote cannot steer the terminal. Line feeds and tabs stay.
+std::string shown_text(std::string_view text);
+/// A note's field, in one line: what a peer wrote into it cannot look like lines of ours. Empty when there is none.
 std::string field(const Note& note, const std::string& name);
+/// How a run ended, from a note's `outcome` and `exit_code`: "exit 3", "oom", "timeout".
+std::string outcome_text(const Note& note);
+/// The end of a task's stderr, marked as the task's words; says when there was more of it.
+std::string stderr_text(const std::string& tail);
 
 }  // namespace tnode

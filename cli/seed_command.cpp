@@ -22,6 +22,7 @@
 #include "cli/signals.h"
 #include "cli/task_file.h"
 #include "core/amount.h"
+#include "core/bundle_paths.h"
 
 namespace tnode {
 namespace fs = std::filesystem;
@@ -252,7 +253,7 @@ void SeedCommand::show(const Note& note) {
       std::string names;
       for (std::size_t at = 0; at < field(note, "farmers").size(); at += 65) names += (names.empty() ? "" : " + ") + field(note, "farmers").substr(at, 12);
       const bool good = field(note, "outcome") == "exited" && field(note, "exit_code") == "0";
-      output_.line("agreed   unit " + field(note, "unit") + "  " + field(note, "result_id").substr(0, 12) + "  by " + names + (good ? "" : "  (" + field(note, "outcome") + ", exit " + field(note, "exit_code") + ")"));
+      output_.line("agreed   unit " + field(note, "unit") + "  " + field(note, "result_id").substr(0, 12) + "  by " + names + (good ? "" : "  (" + outcome_text(note) + ")"));
     }
     output_.progress("units", accepted_, units, "");
   }
@@ -308,12 +309,12 @@ void SeedCommand::show_end(const TaskRecord& record, Ending ending, const Reques
   for (const auto& [unit, accepted] : requester.accepted()) {
     if (accepted.outcome.good()) continue;
     output_.problem("unit " + std::to_string(unit) + " failed: " + std::string(outcome_word(accepted.outcome.kind)) +
-                    (accepted.outcome.kind == OutcomeKind::exited ? " with status " + std::to_string(accepted.outcome.exit_code) : "") + (accepted.detail.empty() ? "" : ": " + accepted.detail));
-    if (!accepted.stderr_tail.empty()) output_.line(accepted.stderr_tail);
+                    (accepted.outcome.kind == OutcomeKind::exited ? " with status " + std::to_string(accepted.outcome.exit_code) : "") + (accepted.detail.empty() ? "" : ": " + visible_text(accepted.detail)));
+    if (!accepted.stderr_tail.empty()) output_.line(stderr_text(accepted.stderr_tail));
   }
   if (ending != Ending::done && !record.reason.empty()) output_.problem(record.reason);
   if (ending == Ending::no_bids || ending == Ending::no_quorum)
-    for (const auto& line : record.explain) output_.line("  " + line);
+    for (const auto& line : record.explain) output_.line("  " + visible_text(line));
   output_.answer(summary(record, paid), result_text(record, paid), record.result.is_zero() ? to_hex(record.offer.task) : to_hex(record.result));
   switch (ending) {
     case Ending::done: status_ = exit_done; break;

@@ -31,10 +31,10 @@ STOPPED = [
     ("fills_shared_memory", "exited", 1, "No space left on device"),
 ]
 TIMED_OUT = [  # these take their whole second
-    ("sleeps", "timeout", None, "it ran longer than 1000 ms"),
-    ("sleeps_deaf", "timeout", None, "it ran longer than 1000 ms"),
-    ("spins", "timeout", None, "it ran longer than 1000 ms"),
-    ("stops_itself", "timeout", None, "it ran longer than 1000 ms"),
+    ("sleeps", "timeout", None, "it ran longer than 1 s"),
+    ("sleeps_deaf", "timeout", None, "it ran longer than 1 s"),
+    ("spins", "timeout", None, "it ran longer than 1 s"),
+    ("stops_itself", "timeout", None, "it ran longer than 1 s"),
     ("fills_out_and_keeps_trying", "disk_limit", None, "/tmp or out/ was full"),
 ]
 BAD_OUTPUTS = [
