@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <sstream>
@@ -50,6 +51,14 @@ std::string platform_of_host() {
 std::int64_t free_disk(const std::string& path) {
   struct statvfs status;
   return statvfs(path.c_str(), &status) == 0 ? static_cast<std::int64_t>(status.f_bavail) * static_cast<std::int64_t>(status.f_frsize) : 0;
+}
+
+/// A folder that is made up would be one that nobody writes to.
+Result<void> check_watch_folder(const std::string& dir) {
+  std::error_code ec;
+  if (dir.empty() || std::filesystem::is_directory(dir, ec)) return {};
+  if (std::filesystem::exists(dir, ec)) return fail(Code::invalid, "--watch wants a folder, and " + dir + " is a file");
+  return fail(Code::not_found, "--watch: there is no folder " + dir + (ec ? " (" + ec.message() + ")" : "") + "; make it first, or correct its name");
 }
 
 Result<std::int64_t> runtime_cache(const FarmOptions& options) {
@@ -120,6 +129,10 @@ int FarmCommand::run() {
     return exit_usage;
   }
   swarm->bulk = true;
+  if (auto good = check_watch_folder(options_.watch); !good) {
+    (void)fail_with(good.error());
+    return exit_usage;
+  }
   if (auto made = home->make(); !made) return fail_with(made.error());
   // First of all: the runner must not inherit sockets, stores or threads.
   std::unique_ptr<Executor> executor;
