@@ -135,10 +135,6 @@ int run(int argc, char** argv) {
   for (auto* each : app.get_subcommands(nullptr)) each->footer("Options of every command (--home, --listen, --bootstrap, --peer, -o, -v): see `tnode --help`");
 
   std::vector<std::string> arguments(argv + 1, argv + argc);
-  if (arguments.empty()) {
-    std::fprintf(stderr, "%s", app.help().c_str());
-    return exit_usage;
-  }
   auto at = command_at(arguments, app);
   if (at && arguments[*at] == "help") {
     arguments.erase(arguments.begin() + static_cast<std::ptrdiff_t>(*at));
@@ -171,6 +167,10 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& asked) {
     return app.exit(asked);
   } catch (const CLI::ParseError& error) {
+    if (!at && error.get_name() == "RequiredError") {
+      std::fprintf(stderr, "%s", app.help().c_str());
+      return exit_usage;
+    }
     const std::string what = error.what();
     auto named_in = [&](const std::vector<std::string>& words) {
       return std::any_of(words.begin(), words.end(), [&](const std::string& word) { return word.starts_with("--") && what.find(word) != std::string::npos; });

@@ -2,6 +2,8 @@
 #include "cli/task_file.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <initializer_list>
@@ -455,13 +457,14 @@ TaskFileResult only_problem(const std::string& file, std::string text) { return 
 TaskFileResult read_task_file(const std::string& path, const std::vector<std::string>& settings) {
   std::error_code ec;
   const auto status = fs::status(path, ec);
+  if (ec && status.type() == fs::file_type::none) return only_problem(path, "cannot be looked at: " + ec.message());
   if (status.type() == fs::file_type::not_found) return only_problem(path, "there is no such file");
   if (status.type() == fs::file_type::directory) return only_problem(path, "is a folder; name the task.yaml in it");
   if (status.type() != fs::file_type::regular) return only_problem(path, "is no regular file");
   std::ifstream file(path, std::ios::binary);
   std::string text(max_tree_text_bytes + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (!file.is_open() || file.bad()) return only_problem(path, "cannot be read; check its permissions");
+  if (!file.is_open() || file.bad()) return only_problem(path, "cannot be read: " + std::string(std::strerror(errno)));
   text.resize(static_cast<std::size_t>(file.gcount()));
   const fs::path absolute = fs::absolute(path, ec).lexically_normal();
   return read_task_text(text, path, absolute.parent_path().string(), settings);

@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import sqlite3
+import subprocess
 import sys
 import time
 
@@ -170,10 +171,11 @@ def wrong_magnets_are_refused(program):
 
 def wrong_usage_ends_with_two(program):
     with World(program) as world:
-        for arguments, words in [(["--nonsense", "farm"], "--nonsense"), (["farm", "--slots", "-3"], "--slots"), (["farm", "--slots", "many"], "--slots"), (["seed"], "task"), ([], "command"),
-                                 (["fram"], ""), (["get"], "what"), (["--listen", "nonsense", "farm"], "--listen wants IP:PORT"), (["--bootstrap", "a:b:c", "farm"], "--bootstrap"),
+        for arguments, words in [(["--nonsense", "farm"], "--nonsense"), (["farm", "--slots", "-3"], "--slots"), (["farm", "--slots", "many"], "--slots"), (["seed"], "task"), ([], "Usage: tnode"),
+                                 (["fram"], "did you mean 'farm'?"), (["-v", "fram"], "did you mean 'farm'?"), (["get"], "MAGNET|FILE|ID is missing"), (["--listen", "nonsense", "farm"], "--listen wants IP:PORT"), (["--bootstrap", "a:b:c", "farm"], "--bootstrap"),
                                  (["-o", "xml", "status"], "xml"), (["farm", "--min-price", "lots"], "--min-price"), (["farm", "--accept", "abc"], "--accept"),
-                                 (["devnet", "0", "task.yaml"], "farmers")]:
+                                 (["devnet", "0", "task.yaml"], "farmers"), (["devnet", "task.yaml"], "tnode devnet 3 task.yaml"), (["farm", "--accept", ""], "--accept"),
+                                 (["farm", "--watch", world.path("nowhere")], "there is no folder"), (["help", "fram"], "fram")]:
             expect(world.run(arguments), 2, words)
         os.mkdir(world.path("configured"))
         with open(world.path("configured", "config.yaml"), "w") as file:
@@ -181,7 +183,13 @@ def wrong_usage_ends_with_two(program):
         expect(world.run(["status"], home="configured"), 2, "config.yaml:3:")
         with open(world.path("configured", "config.yaml"), "w") as file:
             file.write("lissten: 127.0.0.1:0\n")
-        expect(world.run(["status"], home="configured"), 2, "lissten")
+        expect(world.run(["status"], home="configured"), 2, "config.yaml:1:1: unknown key 'lissten'; did you mean 'listen'?")
+        with open(world.path("configured", "config.yaml"), "w") as file:
+            file.write("farm:\n  slots: many\n")
+        expect(world.run(["farm"], home="configured"), 2, "--slots", "config.yaml")
+        assert not os.path.exists(world.path("nowhere"))
+        helped = world.run(["help", "seed"])
+        assert helped.returncode == 0 and "--torrent-only" in helped.stdout, helped
 
 
 def unknown_ids_are_named(program):
@@ -275,6 +283,36 @@ def broken_homes_are_named(program):
             file.write("not a key\n")
         expect(world.run(["--listen", "127.0.0.1:0", "farm", "--slots", "0"], home="keyed"), 1, "is no key", "restore it from a backup")
         assert open(world.path("keyed", "key")).read() == "not a key\n"
+
+
+def home_that_cannot_be_written_is_read(program):
+    with World(program) as world:
+        task = world.task("lonely", GOOD.replace("queue: 20s", "queue: 300ms"))
+        expect(world.run(["--listen", "127.0.0.1:0", "seed", task]), 6)
+        home = world.path("node")
+        prefix = namespace(world, f"mount --bind {home} {home}", f"mount -o remount,ro,bind {home}")
+        for command, word in (["status"], "no_bids"), (["explain", "last"], "no farmer bid"), (["ledger", "balance"], "balance"):
+            done = expect(world.run(command, prefix=prefix), 0)
+            assert word in done.stdout, done
+        expect(world.run(["--listen", "127.0.0.1:0", "seed", task], prefix=prefix), 1, "Read-only file system")
+        # What a killed writer left is not read as if it were all.
+        with open(home + "/tnode.db-wal", "wb") as file:
+            file.write(b"x" * 32)
+        expect(world.run(["status"], prefix=prefix), 1, "make its folder writable")
+
+
+def files_of_others_are_called_so(program):
+    with World(program) as world:
+        if os.geteuid() != 0:
+            raise Skipped("only root can be somebody else")
+        os.chmod(world.dir, 0o755)
+        task = world.task("secret", GOOD)
+        os.chmod(os.path.dirname(task), 0o700)
+        program = shutil.copy(world.program, world.path("tnode"))  # where the other user can run it
+        expect(world.run(["key", "show"]), 0)
+        for command, word in (["seed", task], "Permission denied"), (["status"], "somebody else's"):
+            done = subprocess.run([program, "--home", world.path("node" if command == ["status"] else "other")] + command, capture_output=True, text=True, user="nobody", group="nogroup", extra_groups=[], cwd=world.dir)
+            expect(done, 2 if command[0] == "seed" else 1, word)
 
 
 def store_of_a_newer_version_is_left_alone(program):
@@ -443,5 +481,5 @@ def silent_name_server_keeps_no_node_from_leaving(program):
 if __name__ == "__main__":
     nodes.main([task_file_is_refused_with_all_its_mistakes, broken_torrents_are_refused_by_seed_get_and_watch, wrong_magnets_are_refused, wrong_usage_ends_with_two, unknown_ids_are_named,
                 farm_without_bubblewrap_names_what_to_install, farm_without_user_namespaces_says_so, port_in_use_is_named, second_node_of_a_home_is_refused, broken_homes_are_named,
-                store_of_a_newer_version_is_left_alone, new_home_on_a_full_disk_is_refused, farmer_on_a_full_disk_loses_nothing, requester_on_a_full_disk_loses_nothing,
+                home_that_cannot_be_written_is_read, files_of_others_are_called_so, store_of_a_newer_version_is_left_alone, new_home_on_a_full_disk_is_refused, farmer_on_a_full_disk_loses_nothing, requester_on_a_full_disk_loses_nothing,
                 tasks_that_nobody_takes_end_with_their_own_status, silent_name_server_keeps_no_node_from_leaving])
