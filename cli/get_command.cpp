@@ -48,9 +48,11 @@ Result<Wanted> wanted_by_id(const Home& home, const std::string& id) {
     auto store = open_store_for_reading(home);
     if (!store) return store.error();
     auto record = match_task_record(**store, id);
+    if (!record && (id == "last" || record.error().code == Code::invalid)) return record.error();
     if (record && from_record(*record)) return wanted;
     if (record) return fail(Code::not_found, "that task has no result yet; `tnode status " + id + "` says how far it is");
   }
+  if (id == "last") return fail(Code::not_found, "this node has offered no task yet");
   if (id.size() != 64) return fail(Code::not_found, "no task or result of this node has an id that starts with '" + id + "'; give the whole id (64 hex digits) or a magnet link");
   auto bytes = from_hex(id);
   wanted.request.v2_hash = *Hash::from_bytes(*bytes);
@@ -253,6 +255,7 @@ int GetCommand::finish(const Torrent& torrent, const std::string& dir) {
 }
 
 Result<Proof> GetCommand::prove(const Torrent& torrent) {
+  if (!torrent.name.starts_with("tnode-result-")) return fail(Code::invalid, "this is no result, and only what farmers agreed on has a certificate");
   const ResultId result = rename_id<ResultId>(torrent.v2_hash);
   auto certificate = own_certificate(result);
   if (!certificate && swarm_) certificate = ask_for_certificate(result);

@@ -29,6 +29,8 @@ const Words input_keys{"from", "to"}, array_keys{"range", "values", "lines", "ba
 const std::vector<std::pair<std::string, const Words*>> sections{
     {"array", &array_keys}, {"resources", &resource_keys}, {"timeouts", &timeout_keys}, {"quorum", &quorum_keys}, {"market", &market_keys}};
 
+bool has(const Words& words, const std::string& word) { return std::find(words.begin(), words.end(), word) != words.end(); }
+
 std::string joined(const Words& words) {
   std::string text;
   for (const auto& word : words) text += (text.empty() ? "" : ", ") + word;
@@ -63,7 +65,7 @@ class Reader {
 
   TaskFile read(const TreeNode& root) {
     task_.terms.name = name_of_folder(folder_);
-    if (!map(root, "a task is a map of keys such as 'tnode: 1' and 'command: […]'", task_keys)) return {};
+    if (!map(root, "a map of keys such as 'tnode: 1' and 'command: […]'", task_keys)) return {};
     version(root);
     name(root.find("name"));
     command(root);
@@ -106,15 +108,16 @@ class Reader {
       return false;
     }
     for (const auto& entry : node.entries)
-      if (std::find(known.begin(), known.end(), entry.key.text) == known.end()) complain(entry.key, "unknown key " + quoted_name(entry.key.text) + unknown_key_hint(entry.key.text, known));
+      if (&known == &terms_keys && has(task_keys, entry.key.text) && !has(terms_keys, entry.key.text)) complain(entry.key, quoted_name(entry.key.text) + " is part of the task itself; of a .torrent only terms can be set: " + joined(terms_keys));
+      else if (!has(known, entry.key.text)) complain(entry.key, "unknown key " + quoted_name(entry.key.text) + unknown_key_hint(entry.key.text, known));
     return true;
   }
 
   static std::string unknown_key_hint(const std::string& key, const Words& known) {
     if (const auto near = nearest_word(key, known); !near.empty()) return "; did you mean '" + near + "'?";
     for (const auto& [section, keys] : sections)
-      if (keys != &known && std::find(keys->begin(), keys->end(), key) != keys->end()) return "; did you mean '" + section + "." + key + "'?";
-    if (std::find(task_keys.begin(), task_keys.end(), key) != task_keys.end()) return "; '" + key + "' belongs at the top, not indented";
+      if (keys != &known && has(*keys, key)) return "; did you mean '" + section + "." + key + "'?";
+    if (has(task_keys, key)) return "; '" + key + "' belongs at the top, not indented";
     return "; known here: " + joined(known);
   }
 

@@ -73,7 +73,7 @@ def task_file_is_refused_with_all_its_mistakes(program):
         task = world.task("broken", BROKEN)
         done = expect(world.run(["seed", task]), 2, *[f"{task}:{mistake}" for mistake in MISTAKES])
         assert len(done.stderr.splitlines()) >= len(MISTAKES), done.stderr
-        for text, where in [("tnode: 1\ncommand: [true\n", ":3:1: "), ("tnode: 2\ncommand: [a]\n", ":1:8: "), ("", ": "), ("- a\n", ":1:1: "), ("tnode: 1\n", "command"),
+        for text, where in [("tnode: 1\ncommand: [true\n", ":2:10: the list that begins here has no ']'"), ("tnode: 2\ncommand: [a]\n", ":1:8: "), ("", ": "), ("- a\n", ":1:1: "), ("tnode: 1\n", "command"),
                             ("tnode: 1\ncommand: [a]\ncommand: [b]\n", ":3:1: "), ("\x00\x01\x02", ":1:1: "), ("a: &a [*a, *a]\n", ":1:"), ("tnode: 1\ncommand: []\n", ":2:10: ")]:
             expect(world.run(["seed", world.task("one", text)]), 2, world.path("one", "task.yaml"), where)
         expect(world.run(["seed", world.path("nowhere.yaml")]), 2, "nowhere.yaml: there is no such file")
