@@ -288,6 +288,15 @@ TEST_CASE("hostile_yaml_is_refused_quickly") {
   CHECK(has(result.problems.back().text, "more problems"));
 }
 
+TEST_CASE("a_placeholder_that_is_nearly_one_is_mentioned_and_other_braces_are_not") {
+  Folder folder;
+  const auto result = folder.read("tnode: 1\ncommand: [echo, \"{indx} {index} {vlaue} {print} ${HOME} {}\"]\n");
+  CHECK(result.task);
+  REQUIRE(result.warnings.size() == 2);
+  CHECK(result.warnings.at(0).shown() == "task.yaml:2:17: '{indx}' is passed on as it is; did you mean '{index}'?");
+  CHECK(has(result.warnings.at(1).text, "'{value}'"));
+}
+
 TEST_CASE("what_is_not_yaml_is_named_where_it_begins") {
   Folder folder;
   auto first = [&](const std::string& text) { return folder.read("tnode: 1\n" + text).problems.at(0).shown(); };
