@@ -24,16 +24,6 @@ namespace {
 
 using Kind = TreeNode::Kind;
 using namespace task_file_keys;
-const char* kind_word(const TreeNode& node) {
-  switch (node.kind) {
-    case Kind::null: return "nothing";
-    case Kind::scalar: return "a single value";
-    case Kind::list: return "a list";
-    case Kind::map: return "a map";
-  }
-  return "";
-}
-
 /// Without the prefix that says "manifest": the user wrote none.
 std::string core_words(const Error& error) {
   constexpr std::string_view prefix = "manifest: ";

@@ -165,6 +165,16 @@ std::string TaskFileProblem::shown() const {
   return file + (line > 0 ? ":" + std::to_string(line) + ":" + std::to_string(column) : "") + ": " + text;
 }
 
+const char* kind_word(const TreeNode& node) {
+  switch (node.kind) {
+    case TreeNode::Kind::null: return "nothing";
+    case TreeNode::Kind::scalar: return "a single value";
+    case TreeNode::Kind::list: return "a list";
+    case TreeNode::Kind::map: return "a map";
+  }
+  return "";
+}
+
 const TreeNode* TreeNode::find(std::string_view key) const {
   for (const auto& entry : entries)
     if (entry.key.text == key) return &entry.value;
