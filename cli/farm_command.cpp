@@ -227,7 +227,7 @@ void FarmCommand::show(const Note& note) {
   else if (note.what == "underpaid") output_.line("underpaid " + task + " by " + field(note, "requester").substr(0, 12));
   else if (note.what == "lease_dropped") output_.line("dropped  " + task + "  " + field(note, "reason"));
   else if (note.what == "sandbox_failed") output_.line("sandbox  unit " + field(note, "unit") + ": " + field(note, "problem"));
-  else if (note.what == "runtime") output_.progress("runtime  " + runtime + "  " + field(note, "doing"), std::atoll(field(note, "done_bytes").c_str()), std::atoll(field(note, "total_bytes").c_str()), "bytes");
+  else if (note.what == "runtime") output_.progress_bytes("runtime  " + runtime + "  " + field(note, "doing"), std::atoll(field(note, "done_bytes").c_str()), std::atoll(field(note, "total_bytes").c_str()));
   else if (note.what == "runtime_ready") output_.line("runtime  " + runtime + "  is ready");
   else if (note.what == "runtime_lost") output_.line("runtime  " + runtime + "  " + field(note, "reason"));
   else if (note.what == "runtime_removed") output_.line("runtime  " + runtime + "  makes room for another");

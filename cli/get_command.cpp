@@ -178,6 +178,7 @@ std::optional<int> GetCommand::start() {
   stall_ms_ = *stall;
   wanted_ = std::move(*wanted);
   out_ = fs::absolute(options_.out).lexically_normal().string();
+  while (out_.size() > 1 && out_.ends_with('/')) out_.pop_back();
   std::error_code ec;
   fs::create_directories(out_, ec);
   if (ec) return fail_with(fail(Code::io, "cannot make the folder " + out_ + ": " + ec.message()));
@@ -228,7 +229,7 @@ Result<FetchDone> GetCommand::fetch(FetchTorrent request) {
     auto event = waiting_.next(stall_ms_);
     if (!event) continue;
     meet(*event);
-    if (auto* moved = std::get_if<FetchProgress>(&*event)) output_.progress("download", moved->done_bytes, moved->total_bytes, "bytes");
+    if (auto* moved = std::get_if<FetchProgress>(&*event)) output_.progress_bytes("download", moved->done_bytes, moved->total_bytes);
     if (auto* done = std::get_if<FetchDone>(&*event)) return std::move(*done);
     if (auto* failed = std::get_if<FetchFailed>(&*event))
       return fail(failed->reason.starts_with("nobody") ? Code::timeout : Code::refused, "cannot download it: " + failed->reason);

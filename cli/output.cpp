@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "cli/node.h"
+#include "cli/quantities.h"
 #include "core/bundle_paths.h"
 #include "core/messages.h"
 
@@ -70,8 +71,15 @@ void Output::line(const std::string& text) const {
 }
 
 void Output::progress(const std::string& what, std::int64_t done, std::int64_t total, const std::string& rest) {
+  show_progress(what, done, total, std::to_string(done) + "/" + std::to_string(total) + (rest.empty() ? "" : "  " + rest));
+}
+
+void Output::progress_bytes(const std::string& what, std::int64_t done, std::int64_t total) {
+  show_progress(what, done, total, format_size(done) + (total > 0 ? " of " + format_size(total) : ""));
+}
+
+void Output::show_progress(const std::string& what, std::int64_t done, std::int64_t total, const std::string& numbers) {
   const std::int64_t percent = total > 0 ? done * 100 / total : 0;
-  const std::string numbers = std::to_string(done) + "/" + std::to_string(total) + (rest.empty() ? "" : "  " + rest);
   if (terminal_) {
     std::string bar(static_cast<std::size_t>(percent * bar_width / 100), '#');
     bar.resize(bar_width, '.');
