@@ -1,7 +1,7 @@
 #include <cstdio>
 
 #include "cli/commands.h"
-#include "cli/output.h"
+#include "core/bundle_paths.h"
 
 namespace tnode {
 

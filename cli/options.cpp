@@ -5,8 +5,8 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
-#include <filesystem>
 
+#include "cli/bundle_disk.h"
 #include "cli/quantities.h"
 #include "core/bundle_paths.h"
 
@@ -74,10 +74,10 @@ class ConfigReader {
  public:
   ConfigReader(const std::string& path, const KnownOptions& known) : path_(path), known_(known) {}
 
-  Result<ConfigArguments> read(const std::string& command) const {
+  Result<ConfigArguments> read(const std::string& text, const std::string& command) const {
     ConfigArguments arguments;
     try {
-      const YAML::Node root = YAML::LoadFile(path_);
+      const YAML::Node root = YAML::Load(text);
       if (root.IsNull()) return arguments;
       if (!root.IsMap()) return bad(root.Mark(), "expected lines like `listen: 127.0.0.1:7001`");
       for (const auto& entry : root) {
@@ -136,9 +136,9 @@ class ConfigReader {
 }  // namespace
 
 Result<ConfigArguments> config_arguments(const std::string& path, const std::string& command, const KnownOptions& known) {
-  std::error_code ec;
-  if (!std::filesystem::exists(path, ec)) return ConfigArguments{};
-  return ConfigReader(path, known).read(command);
+  auto text = read_file(path);
+  if (!text) return text.error().code == Code::not_found ? Result<ConfigArguments>(ConfigArguments{}) : text.error();
+  return ConfigReader(path, known).read(*text, command);
 }
 
 }  // namespace tnode

@@ -102,17 +102,6 @@ std::string field(const Note& note, const std::string& name) {
   return {};
 }
 
-std::string shown_text(std::string_view text) {
-  std::string shown;
-  for (std::size_t at = 0; at <= text.size();) {
-    const std::size_t end = std::min(text.find_first_of("\n\t", at), text.size());
-    shown += visible_text(text.substr(at, end - at));
-    if (end < text.size()) shown += text[end];
-    at = end + 1;
-  }
-  return shown;
-}
-
 std::string outcome_text(const Note& note) {
   const std::string outcome = field(note, "outcome");
   return outcome == "exited" ? "exit " + field(note, "exit_code") : outcome;

@@ -44,8 +44,6 @@ class Output {
   std::string last_progress_;
 };
 
-/// For people: what others wrote cannot steer the terminal. Line feeds and tabs stay.
-std::string shown_text(std::string_view text);
 /// A note's field, in one line: what a peer wrote into it cannot look like lines of ours. Empty when there is none.
 std::string field(const Note& note, const std::string& name);
 /// How a run ended, from a note's `outcome` and `exit_code`: "exit 3", "oom", "timeout".

@@ -30,21 +30,8 @@ bool is_control(std::uint32_t code) { return code < 0x20 || (code >= 0x7f && cod
 /// Marks that turn the writing direction: a name that shows as another. libtorrent drops them.
 bool turns_direction(std::uint32_t code) { return code == 0x200e || code == 0x200f || (code >= 0x202a && code <= 0x202e); }
 
-/// Marks that isolate a direction: allowed in names, for libtorrent keeps them, and as misleading on a screen.
+/// Marks that isolate a direction: libtorrent keeps them in names, and on a screen they mislead as much.
 bool isolates_direction(std::uint32_t code) { return code >= 0x2066 && code <= 0x2069; }
-
-/// Takes one code point, or one byte that belongs to none, off the front; gives it as it can be shown.
-std::string take_visible(std::string_view& text) {
-  const std::string_view before = text;
-  const std::uint32_t code = take_code_point(text);
-  const bool hidden = code == no_code_point || is_control(code) || turns_direction(code) || isolates_direction(code);
-  if (code == no_code_point) text.remove_prefix(1);
-  const std::string_view taken = before.substr(0, before.size() - text.size());
-  if (!hidden) return std::string(taken);
-  std::string escaped;
-  for (char c : taken) escaped += "\\x" + to_hex(std::string_view(&c, 1));
-  return escaped;
-}
 
 /// libtorrent cuts a part at the first code point that ends at byte 240 or later, and keeps what follows only from the last dot
 /// among the nine last bytes on. True when nothing is lost by that.
@@ -135,17 +122,38 @@ std::vector<std::string> split_path(std::string_view path) {
 std::string quoted_name(std::string_view name) {
   constexpr std::size_t shown_bytes = 120;
   std::string text = "'";
-  while (!name.empty()) {
+  for (std::string_view rest = name; !rest.empty();) {
     if (text.size() > shown_bytes) return text + "…'";
-    text += take_visible(name);
+    std::string_view before = rest;
+    std::uint32_t code = take_code_point(rest);
+    if (code == no_code_point || is_control(code) || turns_direction(code)) {
+      if (rest.size() == before.size()) rest.remove_prefix(1);
+      for (char c : before.substr(0, before.size() - rest.size())) text += "\\x" + to_hex(std::string_view(&c, 1));
+    } else {
+      text += before.substr(0, before.size() - rest.size());
+    }
   }
   return text + "'";
 }
 
+std::string shown_text(std::string_view text) {
+  std::string shown;
+  while (!text.empty()) {
+    const std::string_view before = text;
+    const std::uint32_t code = take_code_point(text);
+    if (code == no_code_point) text.remove_prefix(1);
+    const bool harmless = code == '\n' || code == '\t' || (code != no_code_point && !is_control(code) && !turns_direction(code) && !isolates_direction(code));
+    const unsigned named = code == no_code_point ? static_cast<unsigned char>(before.front()) : code;
+    if (harmless) shown += before.substr(0, before.size() - text.size());
+    else if (named > 0xff) shown += "\xEF\xBF\xBD";  // U+FFFD: what turns the direction of writing
+    else shown.append("\\x").append(1, "0123456789abcdef"[named >> 4]).append(1, "0123456789abcdef"[named & 15]);
+  }
+  return shown;
+}
+
 std::string visible_text(std::string_view text) {
   std::string visible;
-  visible.reserve(text.size());
-  while (!text.empty()) visible += take_visible(text);
+  for (char c : shown_text(text)) visible += c == '\n' ? "\\x0a" : c == '\t' ? "\\x09" : std::string(1, c);
   return visible;
 }
 

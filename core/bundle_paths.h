@@ -27,8 +27,10 @@ std::vector<std::string> split_path(std::string_view path);
 /// For error messages: the name in quotes, with what is not printable ASCII or valid UTF-8 escaped, and cut when very long.
 std::string quoted_name(std::string_view name);
 
-/// Text of others as it may reach a terminal: control characters, marks that turn the writing direction and what is not UTF-8 are
-/// escaped like `\x1b`, line feeds and tabs too.
+/// Text of strangers as a terminal may show it: whatever could steer the terminal is shown as \xNN, line ends and tabs stay.
+std::string shown_text(std::string_view text);
+
+/// The same in one line: line ends and tabs are escaped too, so that no stranger's words look like lines of ours.
 std::string visible_text(std::string_view text);
 
 /// True for well-formed UTF-8 (no overlong forms, no surrogates) without control characters.

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "core/bundle_paths.h"
 #include "executor/pattern.h"
@@ -32,6 +33,7 @@ Result<void> OutputWriter::begin(const std::string& path, std::int64_t size, boo
   skipped_ = !matches_any(patterns_, path);
   if (skipped_) return left_ == 0 ? end_file() : Result<void>();
   if (auto good = check_bundle_paths({path}); !good) return good;
+  index_paths_.push_back(path);
   current_ = {size, executable, {}};
   hash_ = Sha256();
   repeated_ = written_.count(path) != 0;
@@ -89,7 +91,10 @@ void OutputWriter::discard() {
   std::filesystem::remove(folder_, ec);  // only when nothing else is in it
 }
 
-void OutputWriter::end_index() { index_bytes_ = 0; }
+Result<void> OutputWriter::end_index() {
+  index_bytes_ = 0;
+  return check_bundle_paths(std::exchange(index_paths_, {}));
+}
 
 Result<std::vector<OutputFile>> OutputWriter::finish() const {
   std::vector<std::string> paths;

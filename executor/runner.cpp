@@ -105,6 +105,7 @@ Result<void> prepare(SandboxHost& host) {
   host.passwd = *passwd_file;
   host.group = *group_file;
   host.layout = look_at_host();
+  host.hidden = files_to_hide();
   return {};
 }
 
@@ -254,6 +255,9 @@ void run_runner(int daemon_fd, const std::string& home, const std::string& bwrap
   setsid();
   for (int signal_number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) signal(signal_number, SIG_IGN);
   if (!leave_descriptors(daemon_fd)) _exit(1);
+  // First processes outlive their bubblewrap for a moment. Whoever else would get them may never reap (a container's first process), and each
+  // counts in its control group until somebody does.
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
   umask(022);
   {
     SandboxHost host;

@@ -169,7 +169,10 @@ bool Sandbox::take_frame(std::uint32_t type, std::string_view payload) {
     }
     case INIT_COLLECTED:
       if (turn_ != Turn::outputs || outputs_.expected() != 0) return false;
-      outputs_.end_index();
+      if (auto good = outputs_.end_index(); !good) {
+        refuse(good.error());
+        return true;
+      }
       if (++next_ < request_.invocations.size()) send_next();
       else finish();
       return true;

@@ -17,6 +17,7 @@ struct SandboxHost {
   std::string bwrap;                       ///< path of bubblewrap
   std::string init_path;                   ///< the first process's program, where the sandbox's user can read it
   RootLayout layout;
+  std::vector<std::string> hidden;         ///< files of /proc that are covered up
   int seccomp = -1, passwd = -1, group = -1;
   std::optional<std::pair<uid_t, gid_t>> drop_to;  ///< set when the runner is root
   std::string home, home_view;             ///< the home folder, and where the sandbox's user sees it

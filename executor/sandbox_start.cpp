@@ -46,6 +46,7 @@ Result<SandboxPlan> Sandbox::plan() const {
   SandboxPlan plan;
   plan.init_path = host_.init_path;
   plan.disk_bytes = request_.limits.disk_bytes;
+  plan.hidden = host_.hidden;
   const fs::path inputs = request_.task_dir + "/in";
   std::error_code ec;
   // bubblewrap follows links in what it binds, so a link here would show the task something else of this machine.
@@ -124,6 +125,8 @@ void Sandbox::become_bubblewrap(std::vector<std::string>& arguments, int control
   if (syscall(SYS_close_range, 7U, ~0U, 0U) != 0) give_up("cannot close descriptors");
   if (cgroup_ && !cgroup_->join()) give_up("cannot enter the control group");
   setpriority(PRIO_PROCESS, 0, niceness);
+  const rlimit no_core{1, 1};  // less than any core, and the one value at which the kernel calls no core_pattern helper of the host; the filter keeps it
+  setrlimit(RLIMIT_CORE, &no_core);
   if (host_.drop_to) {
     auto [uid, gid] = *host_.drop_to;
     if (setgroups(0, nullptr) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0) give_up("cannot leave root");

@@ -2,12 +2,15 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "init.h"
@@ -45,6 +48,16 @@ static void empty(const char *top) {
   close(fd);
 }
 
+/* Of a folder that stays: what the task noted on it goes, attributes and flags. Names come one after the other, each ended by NUL. */
+static void remove_attributes(const char *path) {
+  static char names[65536];
+  int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), none = 0;
+  ioctl(fd, FS_IOC_SETFLAGS, &none);
+  close(fd);
+  ssize_t size = listxattr(path, names, sizeof names);
+  for (char *name = names; size > 0 && name < names + size; name += strlen(name) + 1) removexattr(path, name);
+}
+
 static void remove_system_v(void) {
   struct shm_info memory;
   struct shmid_ds segment;
@@ -74,6 +87,8 @@ void clean(void) {
   chmod("/dev/shm", 01777);
   empty(SCRATCH);
   empty("/dev/shm");
+  remove_attributes(SCRATCH);
+  remove_attributes("/dev/shm");
   remove_system_v();
   /* The modes are asked for and then set: umask does not apply to the second. */
   must(mkdir(SCRATCH_OUT, 0755) == 0 && mkdir(SCRATCH_TMP, 0777) == 0 && chmod(SCRATCH_TMP, 01777) == 0);

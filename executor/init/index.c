@@ -19,6 +19,7 @@
 #define TICK_MS 50
 #define FIRST_TICK_MS 3
 #define DISK_FULL_BELOW (64 * 1024)
+#define MAX_PENDING_SIGNALS 1024
 
 struct stream {
   int fd, open;
@@ -44,12 +45,14 @@ static void start_command(const struct init_run *run, char **argv, char **env, i
   if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) _exit(126);
   if (syscall(SYS_close_range, 3, ~0U, 0) != 0) _exit(126);
   const uint64_t cpu_s = run->cpu_ms / 1000 + 1;
-  set_limit(RLIMIT_CORE, 0, 0);
   set_limit(RLIMIT_NOFILE, run->open_files, run->open_files);
   set_limit(RLIMIT_NPROC, run->processes, run->processes);
   set_limit(RLIMIT_CPU, cpu_s, cpu_s + 1);
   set_limit(RLIMIT_MEMLOCK, 64 << 10, 64 << 10);
   set_limit(RLIMIT_MSGQUEUE, 0, 0);
+  set_limit(RLIMIT_SIGPENDING, MAX_PENDING_SIGNALS, MAX_PENDING_SIGNALS); /* timers too; counted over all of the user's processes, outside as well */
+  set_limit(RLIMIT_NICE, 0, 0); /* the farmer may be allowed more, for music: a task is not */
+  set_limit(RLIMIT_RTPRIO, 0, 0);
   if (chdir("/work") != 0) _exit(126);
   environ = env;
   execvp(argv[0], argv);
