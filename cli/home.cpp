@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -24,6 +25,7 @@ Error io_error(const std::string& what) { return fail(Code::io, what + ": " + st
 
 Result<KeyPair> read_key(const std::string& path) {
   std::ifstream file(path);
+  if (!file && errno != ENOENT) return fail(Code::io, "cannot read the key " + path + ": " + std::strerror(errno) + "; is this home somebody else's?");
   if (!file) return fail(Code::not_found, "there is no key at " + path + " yet; any command that takes part makes one");
   std::string text;
   file >> text;

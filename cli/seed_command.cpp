@@ -23,6 +23,7 @@
 #include "cli/signals.h"
 #include "cli/task_file.h"
 #include "core/amount.h"
+#include "core/bundle_paths.h"
 
 namespace tnode {
 namespace fs = std::filesystem;
@@ -120,6 +121,7 @@ std::optional<int> SeedCommand::prepare() {
     for (const auto& problem : read.problems) std::fprintf(stderr, "%s\n", problem.shown().c_str());
     return exit_usage;
   }
+  for (const auto& warning : read.warnings) output_.line("note: " + warning.shown());
   if (options_.dry_run && !is_torrent) return dry_run(*read.task);
   if (auto made = home_->make(); !made) return fail_with(made.error());
   if (is_torrent) {
@@ -174,12 +176,17 @@ int SeedCommand::dry_run(const TaskFile& task) {
   for (const auto& part : runs.front().argv) first_run += " " + part;
   std::string text = "task      " + task.terms.name + ": " + std::to_string(index_count(task.spec)) + " indices in " + std::to_string(units) + " units\n" +
                      "quorum    " + std::to_string(task.terms.agree) + " must agree, at most " + std::to_string(task.terms.max_replicas) + " try\n" +
-                     "cost      at most " + credits(low) + " credits when all agree at once, " + credits(high) + " at worst\n" +
+                     "cost      up to " + credits(low) + " credits when all agree at once, " + credits(high) + " when every unit needs " + std::to_string(task.terms.max_replicas) + " tries\n" +
                      "first run" + first_run + "\n";
   Json json{{"name", task.terms.name}, {"indices", index_count(task.spec)}, {"units", units}, {"agree", task.terms.agree}, {"max", task.terms.max_replicas}};
   if (low) json["cost_likely_micro"] = *low;
   if (high) json["cost_high_micro"] = *high;
   output_.answer(json, text, task.terms.name);
+  if (auto store = open_store_for_reading(*home_)) {
+    const Balance balance = (*store)->balance();
+    const Micro free = balance.balance_micro - balance.held_micro + balance.line_micro;
+    if (!low || *low > free) output_.line("note: this node has " + format_credits(free) + " credits free; what farmers bid may be less than market.max_price");
+  }
   return exit_done;
 }
 

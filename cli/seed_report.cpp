@@ -5,6 +5,7 @@
 #include "cli/magnets.h"
 #include "cli/quantities.h"
 #include "core/amount.h"
+#include "core/bundle_paths.h"
 
 namespace tnode {
 namespace {
@@ -42,8 +43,8 @@ void SeedReport::show(const Note& note) {
     if (few || field(note, "outcome") != "exited" || field(note, "exit_code") != "0") {
       std::string names;
       for (std::size_t at = 0; at < field(note, "farmers").size(); at += 65) names += (names.empty() ? "" : " + ") + field(note, "farmers").substr(at, 12);
-      const bool exited = field(note, "outcome") == "exited", good = exited && field(note, "exit_code") == "0";
-      output_.line("agreed   unit " + field(note, "unit") + "  " + field(note, "result_id").substr(0, 12) + "  by " + names + (good ? "" : "  (" + (exited ? "exit " + field(note, "exit_code") : field(note, "outcome")) + ")"));
+      const bool good = field(note, "outcome") == "exited" && field(note, "exit_code") == "0";
+      output_.line("agreed   unit " + field(note, "unit") + "  " + field(note, "result_id").substr(0, 12) + "  by " + names + (good ? "" : "  (" + outcome_text(note) + ")"));
     }
     output_.progress("units", accepted_, units, "");
   }
@@ -101,15 +102,15 @@ std::string SeedReport::text(const TaskRecord& record, const std::map<NodeKey, M
 
 void SeedReport::show_end(const TaskRecord& record, Ending ending, const std::map<NodeKey, Micro>& paid) {
   for (const auto& failure : record.failures) {
-    output_.problem(failure_text(failure));
-    if (!failure.stderr_tail.empty()) output_.line(failure.stderr_tail.substr(0, failure.stderr_tail.find_last_not_of('\n') + 1));
+    output_.problem(visible_text(failure_text(failure)));
+    if (!failure.stderr_tail.empty()) output_.line(stderr_text(failure.stderr_tail));
   }
   if (const auto more = record.failed - static_cast<std::int64_t>(record.failures.size()); more > 0) output_.problem(counted(more, "unit") + " more failed");
   if (!record.reason.empty()) output_.problem(record.reason);
   else if (ending != Ending::done) output_.problem(record.state);
   if (record.empty > 0) output_.line("warning: " + counted(record.empty, "unit") + " left no file in out/ that `outputs` matches; what a task prints is not part of its result");
   if (ending == Ending::no_bids || ending == Ending::no_quorum)
-    for (const auto& line : record.explain) output_.line("  " + line);
+    for (const auto& line : record.explain) output_.line("  " + visible_text(line));
   answer(record, paid);
 }
 

@@ -13,6 +13,7 @@
 #include "cli/seed_report.h"
 #include "cli/task_record.h"
 #include "core/amount.h"
+#include "core/bundle_paths.h"
 
 namespace tnode {
 namespace {
@@ -117,7 +118,7 @@ int run_explain(const GlobalOptions& global, const std::string& id) {
   else if (r.open > 0) why = std::to_string(r.open) + " units wait for farmers; " + std::to_string(r.offer.agree) + " must agree on each";
   else why = "results are being fetched and paid";
   std::string text = details_of(r) + "why       " + why + "\n";
-  for (const auto& line : r.explain) text += "          " + line + "\n";
+  for (const auto& line : r.explain) text += "          " + visible_text(line) + "\n";
   Json json = json_of(r);
   json["why"] = why;
   json["farmers"] = r.explain;

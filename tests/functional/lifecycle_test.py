@@ -69,6 +69,8 @@ def a_watched_task_is_taken_and_its_file_filed_away(program):
     with Net(program) as net:
         task = net.task("t", SMALL, WORD)
         router = net.farmer("router", options=["--slots", "0"])
+        for i in range(2):
+            os.mkdir(net.dir + f"/watch{i}")
         farmers = [net.farmer(f"farmer{i}", bootstrap=[router.listen], options=["--watch", net.dir + f"/watch{i}", "--accept", "watched"]) for i in range(2)]
         seed = net.seed("requester", task, bootstrap=[router.listen])
         magnet = seed.expect("task")["task_magnet"]
@@ -85,6 +87,9 @@ def a_watched_task_is_taken_and_its_file_filed_away(program):
         with open(net.dir + "/watch0/bad.magnet", "w") as file:
             file.write("magnet:?xt=urn:btmh:nonsense")
         until(lambda: os.path.exists(net.dir + "/watch0/rejected/bad.magnet.reason"), "rejected with a reason")
+        farmers[0].expect("rejected", file="bad.magnet")
+        os.rename(net.dir + "/requester-out.torrent", net.dir + "/watch0/result.torrent")
+        farmers[0].expect("rejected", file="result.torrent", reason="this is a result, not a task")
 
 
 def a_task_yaml_in_the_watch_folder_is_offered(program):
@@ -92,11 +97,14 @@ def a_task_yaml_in_the_watch_folder_is_offered(program):
         router = net.farmer("router", options=["--slots", "0"])
         for i in range(2):
             net.farmer(f"farmer{i}", bootstrap=[router.listen])
+        os.mkdir(net.dir + "/watch")
         node = net.farmer("offering", bootstrap=[router.listen], options=["--watch", net.dir + "/watch"])
         net.task("watch", SMALL, WORD)
+        task_id = node.expect("offering", file="task.yaml", name="small")["task_id"]
         until(lambda: os.path.exists(net.dir + "/watch/done/small-result/9"), "the result is beside the filed task")
         assert open(net.dir + "/watch/done/small-result/3").read() == "hello\n3\n"
         until(lambda: os.path.exists(net.dir + "/watch/done/task.yaml"), "the task is filed")
+        node.expect("filed", file="task.yaml", task_id=task_id)
         assert net.balance("offering")["balance_micro"] < 0 and node.process.poll() is None
 
 
