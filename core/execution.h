@@ -19,6 +19,7 @@ struct RunLimits {
   std::int64_t open_files = 1024;
   std::int64_t output_files = 10'000;           // bad_output
   std::int64_t stdio_bytes = 1 << 20;           // output_limit: stdout and stderr each
+  bool operator==(const RunLimits&) const = default;
 };
 
 /// One unit's work. `job` is the caller's own number and names it in the report.

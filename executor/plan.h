@@ -26,6 +26,7 @@ struct SandboxPlan {
   std::string inputs_dir;               ///< the task's in/ on the host, shown as it is; empty: see `inputs`
   std::vector<std::pair<std::string, std::string>> inputs;  ///< in/ put together from several places: (name below in/, host path)
   std::int64_t disk_bytes = 0;          ///< cap of out/ and /tmp together
+  bool operator==(const SandboxPlan&) const = default;
 };
 
 /// The whole command line, "bwrap" first. Mounts happen in this order.

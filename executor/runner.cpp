@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -32,6 +33,7 @@ namespace {
 
 constexpr const char* user_name = "tnode";  // preferred over nobody, whom other services run as too
 constexpr uid_t nobody = 65534;
+constexpr TimeMs idle_kept_ms = 5'000;  // a sandbox waits so long for the next unit of its task
 constexpr const char* visible_folders[] = {"tasks", "inputs"};  // of the home: what sandboxes may be shown
 
 std::string errno_text(const std::string& what) { return what + ": " + std::strerror(errno); }
@@ -120,6 +122,10 @@ class Runner {
   void take_frames();
   void reap(int signals);
   void report_done();
+  /// How long nothing has to be looked at; -1: until something happens.
+  int wait_ms(TimeMs now) const;
+  void start(ExecutionRequest request);
+  void end_idle(TimeMs now);
 
   int daemon_;
   SandboxHost& host_;
@@ -149,14 +155,12 @@ void Runner::run() {
   for (;;) {
     std::vector<pollfd> watched{{daemon_, POLLIN, 0}, {signals, POLLIN, 0}};
     std::vector<Sandbox*> owners;
-    bool running = false;
     for (auto& sandbox : sandboxes_) {
       owners.push_back(&sandbox);
       watched.push_back({sandbox.control_fd(), POLLIN, 0});
       watched.push_back({sandbox.error_fd(), POLLIN, 0});
-      running = running || !sandbox.done();
     }
-    poll(watched.data(), watched.size(), running ? Sandbox::tick_ms : -1);
+    poll(watched.data(), watched.size(), wait_ms(monotonic_ms()));
     const TimeMs now = monotonic_ms();
     for (std::size_t i = 0; i < owners.size(); ++i) {
       if (watched[3 + 2 * i].revents && owners[i]->error_fd() >= 0) owners[i]->on_errors();
@@ -166,7 +170,37 @@ void Runner::run() {
     if (watched[1].revents) reap(signals);
     if (watched[0].revents && !on_daemon()) return;
     report_done();  // last: a request may end where it starts
+    end_idle(now);
   }
+}
+
+int Runner::wait_ms(TimeMs now) const {
+  TimeMs wait = -1;
+  for (const auto& sandbox : sandboxes_) {
+    if (sandbox.ended()) continue;  // its end is a signal
+    const TimeMs own = sandbox.idle() ? std::max<TimeMs>(0, sandbox.idle_since() + idle_kept_ms - now) : Sandbox::tick_ms;
+    wait = wait < 0 ? own : std::min(wait, own);
+  }
+  return static_cast<int>(wait);
+}
+
+void Runner::start(ExecutionRequest request) {
+  for (auto& sandbox : sandboxes_) {
+    if (!sandbox.fits(request)) continue;
+    if (sandbox.take(request)) return;
+    sandbox.stop();
+  }
+  // A new one takes the place of the one that idles longest, so that all together are never more than were wanted at once.
+  Sandbox* longest = nullptr;
+  for (auto& sandbox : sandboxes_)
+    if (sandbox.idle() && (!longest || sandbox.idle_since() < longest->idle_since())) longest = &sandbox;
+  if (longest) longest->stop();
+  sandboxes_.emplace_back(host_, std::move(request));
+}
+
+void Runner::end_idle(TimeMs now) {
+  for (auto& sandbox : sandboxes_)
+    if (sandbox.idle() && now >= sandbox.idle_since() + idle_kept_ms) sandbox.stop();
 }
 
 void Runner::reap(int signals) {
@@ -180,11 +214,8 @@ void Runner::reap(int signals) {
 /// A report goes out as soon as it stands; the sandbox itself is kept until its processes are gone, for its control group is.
 void Runner::report_done() {
   for (auto it = sandboxes_.begin(); it != sandboxes_.end();) {
-    if (it->done() && !it->reported) {
-      it->reported = true;
-      if (!send(RunnerFrame::report, encode_report(it->report()))) _exit(0);
-    }
-    it = it->done() && it->pid() < 0 ? sandboxes_.erase(it) : std::next(it);
+    if (auto report = it->take_report(); report && !send(RunnerFrame::report, encode_report(*report))) _exit(0);
+    it = it->ended() && it->pid() < 0 ? sandboxes_.erase(it) : std::next(it);
   }
 }
 
@@ -217,13 +248,13 @@ void Runner::take_frames() {
     if (static_cast<RunnerFrame>(header.kind) == RunnerFrame::run) {
       auto request = decode_request(body);
       check(request.ok() && !request->invocations.empty(), "the daemon sends whole requests");
-      sandboxes_.emplace_back(host_, std::move(*request));
+      start(std::move(*request));
     } else if (static_cast<RunnerFrame>(header.kind) == RunnerFrame::cancel) {
       std::uint64_t job = 0;
       check(body.size() == sizeof job, "a cancelled job has a number");
       std::memcpy(&job, body.data(), sizeof job);
       for (auto& sandbox : sandboxes_)
-        if (sandbox.job() == job) sandbox.cancel();
+        if (sandbox.runs(job)) sandbox.cancel();
     }
   }
   received_.erase(0, at);

@@ -5,6 +5,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -24,8 +25,6 @@ constexpr TimeMs start_wait_ms = 15'000;  // a sandbox that does not stand by th
 constexpr int niceness = 10;              // the machine's owner comes first
 // Each entry is a mount of its own when in/ is put together from several torrents.
 constexpr std::size_t max_merged_inputs = 4096;
-// Besides the task's processes a control group counts bubblewrap's two and init.
-constexpr std::int64_t own_processes = 3;
 
 /// A descriptor of the same file with an offset of its own.
 int reopened(int fd) { return open(("/proc/self/fd/" + std::to_string(fd)).c_str(), O_RDONLY); }
@@ -42,17 +41,17 @@ std::string SandboxHost::view(const std::string& path) const {
   return home_view + path.substr(home.size());
 }
 
-Result<SandboxPlan> Sandbox::plan() const {
+Result<SandboxPlan> plan_for(const SandboxHost& host, const ExecutionRequest& request) {
   SandboxPlan plan;
-  plan.init_path = host_.init_path;
-  plan.disk_bytes = request_.limits.disk_bytes;
-  const fs::path inputs = request_.task_dir + "/in";
+  plan.init_path = host.init_path;
+  plan.disk_bytes = request.limits.disk_bytes;
+  const fs::path inputs = request.task_dir + "/in";
   std::error_code ec;
   // bubblewrap follows links in what it binds, so a link here would show the task something else of this machine.
   const auto status = fs::symlink_status(inputs, ec);
   if (fs::exists(status) && !fs::is_directory(status)) return fail(Code::invalid, inputs.string() + " is not a folder; nothing else is shown to a task");
-  if (request_.foreign_inputs.empty()) {
-    if (fs::exists(status)) plan.inputs_dir = host_.view(inputs.string());
+  if (request.foreign_inputs.empty()) {
+    if (fs::exists(status)) plan.inputs_dir = host.view(inputs.string());
     return plan;
   }
   std::set<std::string> names;
@@ -62,21 +61,34 @@ Result<SandboxPlan> Sandbox::plan() const {
     if (!fs::is_directory(kind) && !fs::is_regular_file(kind)) return fail(Code::invalid, "the input " + path + " is neither a folder nor a file");
     if (!names.insert(name).second) return fail(Code::invalid, "two inputs are named " + quoted_name(name));
     if (names.size() > max_merged_inputs) return fail(Code::invalid, "in/ has more than " + std::to_string(max_merged_inputs) + " entries beside inputs from other torrents; put them in a folder");
-    plan.inputs.emplace_back(name, host_.view(path));
+    plan.inputs.emplace_back(name, host.view(path));
     return {};
   };
   if (fs::exists(status))
     for (const auto& entry : fs::directory_iterator(inputs, ec))
       if (auto good = add(entry.path().filename().string(), entry.path().string()); !good) return good.error();
-  for (const auto& [name, path] : request_.foreign_inputs)
+  for (const auto& [name, path] : request.foreign_inputs)
     if (auto good = add(name, path); !good) return good.error();
   return plan;
 }
 
+std::vector<std::pair<dev_t, ino_t>> identities(const SandboxPlan& plan) {
+  std::vector<std::pair<dev_t, ino_t>> found;
+  auto add = [&](const std::string& path) {
+    struct stat st{};
+    if (stat(path.c_str(), &st) == 0) found.emplace_back(st.st_dev, st.st_ino);
+  };
+  if (!plan.inputs_dir.empty()) add(plan.inputs_dir);
+  for (const auto& [name, path] : plan.inputs) add(path);
+  return found;
+}
+
 Result<void> Sandbox::start() {
-  auto made = plan();
+  auto made = plan_for(host_, unit_->request());
   if (!made) return made.error();
-  auto arguments = sandbox_arguments(*made, host_.layout);
+  plan_ = std::move(*made);
+  shown_ = identities(plan_);
+  auto arguments = sandbox_arguments(plan_, host_.layout);
   int control[2], errors[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control) != 0) return fail(Code::io, std::string("socketpair: ") + std::strerror(errno));
   control_ = control[0];
@@ -86,8 +98,7 @@ Result<void> Sandbox::start() {
   }
   errors_ = errors[0];
   fcntl(errors_, F_SETFL, O_NONBLOCK);
-  // Files in /tmp and out/ live in memory and count there too.
-  cgroup_ = host_.cgroups.take(request_.limits.memory_bytes + request_.limits.disk_bytes, request_.limits.processes + own_processes);
+  cgroup_ = host_.cgroups.take(group_memory(limits_), group_processes(limits_));
   if (!cgroup_ && host_.cgroups.mode() != watchdog_mode) {
     close(control[1]);
     close(errors[1]);
