@@ -1,0 +1,179 @@
+/* The task's warm command (docs/task-yaml.md): starts once, then forks a child for each index. It is the task's, so nothing it says is
+   trusted: one that does not keep to the protocol is ended, and the next index has a new one. */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "init.h"
+
+enum { MAX_LINE = 64, PIPE_BYTES = 65536, READY_AGAIN_MS = 2000 };
+
+static struct {
+  pid_t pid; /* 0: there is none */
+  int fd, ends[2]; /* our end of its socket; its stdout and stderr */
+  enum { STARTING, READY, ASKED, FORKED } state;
+  int stopped;
+  uint64_t cpu_before_ms;
+  char line[MAX_LINE];
+  size_t line_size;
+  char head[MAX_LINE];
+  const char *unsent[2];
+  size_t unsent_size[2];
+} server;
+
+pid_t server_pid(void) { return server.pid; }
+int server_fd(void) { return server.pid ? server.fd : -1; }
+uint64_t server_cpu_before_ms(void) { return server.pid ? server.cpu_before_ms : 0; }
+int server_wants_more(void) { return server.pid && server.unsent_size[0] + server.unsent_size[1] > 0; }
+
+void server_forget(void) {
+  if (!server.pid) return;
+  close(server.fd);
+  close(server.ends[0]);
+  close(server.ends[1]);
+  close(out_stream.fd);
+  close(err_stream.fd);
+  server.pid = 0;
+}
+
+/* What an index can change of the descriptions that it shares with the server and so with the next index. */
+static void reset_streams(void) {
+  for (int i = 0; i < 2; ++i) {
+    fcntl(server.ends[i], F_SETFL, 0);
+    if (fcntl(server.ends[i], F_GETPIPE_SZ) != PIPE_BYTES) fcntl(server.ends[i], F_SETPIPE_SZ, PIPE_BYTES);
+  }
+  forget(&out_stream);
+  forget(&err_stream);
+}
+
+static void ask(const struct warm_request *request) {
+  server.unsent[0] = server.head;
+  server.unsent_size[0] = (size_t)snprintf(server.head, sizeof server.head, "run %u %u %zu\n", request->argc, request->envc, request->size);
+  server.unsent[1] = request->strings;
+  server.unsent_size[1] = request->size;
+  server.state = ASKED;
+  server_push();
+}
+
+void server_push(void) {
+  for (int i = 0; i < 2; ++i)
+    while (server.unsent_size[i] > 0) {
+      ssize_t put = send(server.fd, server.unsent[i], server.unsent_size[i], MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (put < 0 && errno == EINTR) continue;
+      if (put <= 0) return; /* later; one that is gone is seen when it is read from */
+      server.unsent[i] += put;
+      server.unsent_size[i] -= (size_t)put;
+    }
+}
+
+int server_begin(const struct init_run *run, const struct warm_request *request) {
+  const int there = server.pid != 0;
+  if (there) {
+    if (server.stopped) kill(server.pid, SIGCONT);
+    server.stopped = 0;
+    reset_streams();
+    server.cpu_before_ms = cpu_of_process(server.pid);
+    ask(request);
+    return 0;
+  }
+  int sockets[2];
+  must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) == 0);
+  memset(&server, 0, sizeof server);
+  open_stream(&out_stream, &server.ends[0]);
+  open_stream(&err_stream, &server.ends[1]);
+  server.fd = sockets[0];
+  server.pid = start_program(run, request->server_argv, request->server_env, server.ends[0], server.ends[1], sockets[1]);
+  close(sockets[1]);
+  return 1;
+}
+
+/* One line, when a whole one is there: 1; 0 when not yet; -1 when there will be none. */
+static int next_line(void) {
+  while (server.line_size < sizeof server.line) {
+    char c;
+    ssize_t got = recv(server.fd, &c, 1, MSG_DONTWAIT);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return errno == EAGAIN ? 0 : -1;
+    if (got == 0) return -1;
+    if (c == '\n') {
+      server.line[server.line_size] = 0;
+      server.line_size = 0;
+      return 1;
+    }
+    server.line[server.line_size++] = c;
+  }
+  return -1;
+}
+
+int server_says(const struct warm_request *request, pid_t *command) {
+  int there;
+  while ((there = next_line()) > 0) {
+    const int ready = strcmp(server.line, "ready") == 0;
+    if (server.state == STARTING && ready) {
+      /* What it said and wrote so far is no index's. */
+      take(&out_stream, UINT64_MAX);
+      take(&err_stream, UINT64_MAX);
+      forget(&out_stream);
+      forget(&err_stream);
+      clean();
+      ask(request);
+    } else if (server.state == ASKED && strncmp(server.line, "started ", 8) == 0) {
+      char *end;
+      const long pid = strtol(server.line + 8, &end, 10);
+      if (*end || pid <= 1 || pid == server.pid || pid > INT32_MAX || server_wants_more()) return -1;
+      *command = (pid_t)pid;
+      server.state = FORKED;
+    } else if (server.state == FORKED && ready) {
+      server.state = READY;
+      siginfo_t info;
+      if (!*command || waitid(P_PID, (id_t)*command, &info, WEXITED | WNOHANG | WNOWAIT) == 0) continue;
+      *command = 0; /* not our child: it would end without our knowing */
+      return -1;
+    } else {
+      return -1;
+    }
+  }
+  return there;
+}
+
+/* No process but init and the server. */
+static int alone(void) {
+  DIR *dir = opendir("/proc");
+  if (!dir) return 0;
+  int others = 0;
+  struct dirent *entry;
+  while ((entry = readdir(dir)) != NULL)
+    if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9') {
+      const long pid = strtol(entry->d_name, NULL, 10);
+      others += pid != 1 && pid != server.pid;
+    }
+  closedir(dir);
+  return others == 0;
+}
+
+int server_can_stay(void) {
+  if (!server.pid) return 0;
+  const uint64_t until = now_ms() + READY_AGAIN_MS;
+  pid_t ended = 0; /* the index was ours, and is over */
+  while (server.state != READY) {
+    const uint64_t now = now_ms();
+    struct pollfd watched = {server.fd, POLLIN, 0};
+    if (now >= until || poll(&watched, 1, (int)(until - now)) <= 0 || server_says(NULL, &ended) < 0) return 0;
+  }
+  return alone();
+}
+
+void server_rest(void) {
+  if (!server.pid || server.stopped) return;
+  kill(server.pid, SIGSTOP);
+  server.stopped = 1;
+}
