@@ -176,6 +176,8 @@ void FarmerRole::carry(const RunUnit& effect) {
   request.foreign_inputs = task.foreign_inputs;
   request.task_hex = to_hex(effect.task);
   request.invocations = expand_unit(task.spec, effect.unit);
+  request.warm = warm_command(task.spec, effect.warm);
+  request.warm_env = warm_environment(task.spec);
   request.outputs = task.spec.outputs;
   request.limits.wall_ms = effect.run_ms;
   request.limits.cpus = task.spec.resources.cpus;

@@ -9,6 +9,7 @@
 
 #include "cli/bundle_disk.h"
 #include "cli/quantities.h"
+#include "cli/task_file_warm.h"
 #include "core/amount.h"
 #include "core/bundle_paths.h"
 #include "core/messages.h"
@@ -20,8 +21,8 @@ namespace {
 using Kind = TreeNode::Kind;
 using Words = std::vector<std::string>;
 
-const Words task_keys{"tnode", "name", "command", "env", "runtime", "inputs", "outputs", "array", "resources", "timeouts", "quorum", "market"};
-const Words terms_keys{"name", "timeouts", "quorum", "market"};
+const Words task_keys{"tnode", "name", "command", "env", "runtime", "warm", "inputs", "outputs", "array", "resources", "timeouts", "quorum", "market"};
+const Words terms_keys{"name", "warm", "timeouts", "quorum", "market"};
 const Words input_keys{"from", "to"}, array_keys{"range", "values", "lines", "batch"}, resource_keys{"cpus", "memory", "disk"},
     timeout_keys{"queue", "run", "total"}, quorum_keys{"agree", "max"}, market_keys{"max_price"};
 const std::vector<std::pair<std::string, const Words*>> sections{
@@ -67,6 +68,7 @@ class Reader {
     command(root);
     env(root.find("env"));
     runtime(root.find("runtime"));
+    if (const TreeNode* warm = root.find("warm")) read_warm(*warm, task_, problems_);
     inputs(root.find("inputs"));
     outputs(root.find("outputs"));
     array(root.find("array"));
@@ -83,6 +85,7 @@ class Reader {
   TaskFile read_terms(const TreeNode& root) {
     if (!map(root, "terms such as quorum.agree=1", terms_keys)) return {};
     name(root.find("name"));
+    if (const TreeNode* warm = root.find("warm")) read_warm_hint(*warm, task_.terms, problems_);
     timeouts(root.find("timeouts"));
     quorum(root.find("quorum"));
     market(root.find("market"));

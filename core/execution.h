@@ -1,6 +1,7 @@
 // The port to whatever runs a unit: what is asked, what comes back. Values only; executor/ carries it out.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,8 @@ struct ExecutionRequest {
   std::vector<std::pair<std::string, std::string>> foreign_inputs;  ///< (name below in/, host folder)
   std::string task_hex;      ///< TNODE_TASK
   std::vector<Invocation> invocations;
+  std::vector<std::string> warm;     ///< the program that starts once and forks for each index; empty: none
+  std::map<std::string, std::string> warm_env;
   std::vector<std::string> outputs;  ///< patterns, e.g. "out/**"
   RunLimits limits;
   std::string result_dir;    ///< an empty folder to be made; collected files land in <result_dir>/out/…

@@ -15,7 +15,7 @@ namespace tnode {
 /// Get a task's torrent and payload; answers TaskReady or TaskLost.
 struct FetchTask { TaskId task; std::array<std::uint8_t, 20> v1_hash{}; NodeKey holder; std::string endpoint; };
 /// Run one unit; answers UnitRan. The adapter makes the result's torrent.
-struct RunUnit { std::uint64_t job = 0; TaskId task; UnitNumber unit = 0; TimeMs run_ms = 0; };
+struct RunUnit { std::uint64_t job = 0; TaskId task; UnitNumber unit = 0; TimeMs run_ms = 0; std::string warm; };
 struct StopUnit { std::uint64_t job = 0; };
 /// Offer a result's torrent to the swarm (its reveal is due).
 struct SeedResult { ResultId result; };

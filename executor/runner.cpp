@@ -55,12 +55,11 @@ Result<int> memory_file(const char* name, std::string_view content) {
   return fd;
 }
 
-Result<void> write_init(const std::string& path) {
+Result<void> write_file(const std::string& path, std::string_view image) {
   const std::string temporary = path + ".new";
   unlink(temporary.c_str());
   int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
   if (fd < 0) return fail(Code::io, errno_text("cannot write " + temporary));
-  auto image = init_image();
   bool good = write(fd, image.data(), image.size()) == static_cast<ssize_t>(image.size()) && fchmod(fd, 0755) == 0;
   close(fd);
   if (!good || rename(temporary.c_str(), path.c_str()) != 0) return fail(Code::io, errno_text("cannot write " + path));
@@ -94,10 +93,13 @@ Result<void> prepare(SandboxHost& host) {
     host.drop_to = user ? std::pair<uid_t, gid_t>{user->pw_uid, user->pw_gid} : std::pair<uid_t, gid_t>{nobody, nobody};
     if (auto shown = show_home(host); !shown) return shown;
     host.init_path = host.home_view + "/init";
+    host.warm_python_path = host.home_view + "/warm-python3.py";
   } else {
     host.init_path = host.home + "/sandbox-init";
+    host.warm_python_path = host.home + "/sandbox-warm-python3.py";
   }
-  if (auto written = write_init(host.init_path); !written) return written;
+  if (auto written = write_file(host.init_path, init_image()); !written) return written;
+  if (auto written = write_file(host.warm_python_path, warm_python_image()); !written) return written;
   auto seccomp = seccomp_filter({.watched_memory = host.cgroups.mode() == watchdog_mode});
   if (!seccomp) return seccomp.error();
   auto passwd_file = memory_file("tnode-passwd", sandbox_passwd), group_file = memory_file("tnode-group", sandbox_group);

@@ -31,7 +31,7 @@ TimeMs monotonic_ms() {
   return t.tv_sec * 1000 + t.tv_nsec / 1'000'000;
 }
 
-Sandbox::Sandbox(SandboxHost& host, ExecutionRequest request) : host_(host), task_hex_(request.task_hex), limits_(request.limits), unit_(std::move(request)) {
+Sandbox::Sandbox(SandboxHost& host, ExecutionRequest request) : host_(host), task_hex_(request.task_hex), limits_(request.limits), warm_(request.warm), warm_env_(request.warm_env), unit_(std::move(request)) {
   if (auto good = start(); !good) problem(good.error().message);
 }
 
@@ -50,14 +50,14 @@ void Sandbox::stop() {
 // --- one unit after the other ---
 
 bool Sandbox::fits(const ExecutionRequest& request) const {
-  if (!idle() || request.task_hex != task_hex_ || !(request.limits == limits_)) return false;
+  if (!idle() || request.task_hex != task_hex_ || !(request.limits == limits_) || request.warm != warm_ || request.warm_env != warm_env_) return false;
   auto plan = plan_for(host_, request);
   return plan && *plan == plan_ && identities(*plan) == shown_;
 }
 
 bool Sandbox::take(ExecutionRequest& request) {
   // What the units before it were refused or killed for is not its doing.
-  if (cgroup_ && !cgroup_->prepare(group_memory(limits_), group_processes(limits_))) return false;
+  if (cgroup_ && !cgroup_->prepare(group_memory(limits_), group_processes(limits_, !warm_.empty()))) return false;
   unit_.emplace(std::move(request));
   send_index(unit_->invocation());
   await_end();
@@ -92,14 +92,22 @@ Bytes Sandbox::run_frame(const Invocation& invocation) const {
   run.open_files = static_cast<std::uint64_t>(limits_.open_files);
   // A control group counts processes and says so; the resource limit stands behind it. Without one, init watches what the resource
   // limit bounds, with room for itself and for the process too many by which it sees that the limit was met.
-  run.processes = static_cast<std::uint64_t>(cgroup_ ? 2 * limits_.processes : limits_.processes + 2);
+  run.processes = static_cast<std::uint64_t>(cgroup_ ? 2 * limits_.processes : limits_.processes + 2 + (warm_.empty() ? 0 : warm_processes));
   run.watch_memory_bytes = cgroup_ ? 0 : static_cast<std::uint64_t>(limits_.memory_bytes);
   run.argc = static_cast<std::uint32_t>(invocation.argv.size());
   run.envc = static_cast<std::uint32_t>(invocation.env.size() + 1);
   Bytes strings;
-  for (const auto& part : invocation.argv) strings.append(part).push_back('\0');
-  for (const auto& [key, value] : invocation.env) strings.append(key + "=" + value).push_back('\0');
-  strings.append("TNODE_TASK=" + task_hex_).push_back('\0');
+  auto add = [&](const std::vector<std::string>& argv, const std::map<std::string, std::string>& env) {
+    for (const auto& part : argv) strings.append(part).push_back('\0');
+    for (const auto& [key, value] : env) strings.append(key + "=" + value).push_back('\0');
+    strings.append("TNODE_TASK=" + task_hex_).push_back('\0');
+  };
+  if (!warm_.empty()) {
+    run.warm_argc = static_cast<std::uint32_t>(warm_.size());
+    run.warm_envc = static_cast<std::uint32_t>(warm_env_.size() + 1);
+    add(warm_, warm_env_);
+  }
+  add(invocation.argv, invocation.env);
   const init_header header{INIT_RUN, static_cast<std::uint32_t>(sizeof run + strings.size())};
   Bytes frame(reinterpret_cast<const char*>(&header), sizeof header);
   frame.append(reinterpret_cast<const char*>(&run), sizeof run);

@@ -23,6 +23,7 @@ std::vector<std::pair<dev_t, ino_t>> identities(const SandboxPlan& plan);
 struct SandboxHost {
   std::string bwrap;                       ///< path of bubblewrap
   std::string init_path;                   ///< the first process's program, where the sandbox's user can read it
+  std::string warm_python_path;            ///< tnode's warm command for Python, likewise
   HostLayout layout;
   int seccomp = -1, passwd = -1, group = -1;
   std::optional<std::pair<uid_t, gid_t>> drop_to;  ///< set when the runner is root
@@ -89,6 +90,8 @@ class Sandbox {
   std::vector<std::pair<dev_t, ino_t>> shown_;  ///< which folders the plan's inputs were when it started
   std::string task_hex_;
   RunLimits limits_;
+  std::vector<std::string> warm_;
+  std::map<std::string, std::string> warm_env_;
   std::optional<UnitRun> unit_;
   std::unique_ptr<Cgroup> cgroup_;
   pid_t pid_ = -1;
@@ -103,9 +106,10 @@ class Sandbox {
 };
 
 /// A control group's limits for a unit's. Files in /tmp and out/ live in memory and count there too; besides the task's processes it holds
-/// bubblewrap's two and init.
+/// bubblewrap's two and init, and with a warm command that and the one between it and an index.
+inline constexpr std::int64_t warm_processes = 2;
 inline std::int64_t group_memory(const RunLimits& limits) { return limits.memory_bytes + limits.disk_bytes; }
-inline std::int64_t group_processes(const RunLimits& limits) { return limits.processes + 3; }
+inline std::int64_t group_processes(const RunLimits& limits, bool warm) { return limits.processes + 3 + (warm ? warm_processes : 0); }
 
 TimeMs monotonic_ms();
 

@@ -45,6 +45,7 @@ Result<SandboxPlan> plan_for(const SandboxHost& host, const ExecutionRequest& re
   SandboxPlan plan;
   plan.init_path = host.init_path;
   plan.disk_bytes = request.limits.disk_bytes;
+  if (!request.warm.empty()) plan.warm_python = host.warm_python_path;
   const fs::path inputs = request.task_dir + "/in";
   std::error_code ec;
   // bubblewrap follows links in what it binds, so a link here would show the task something else of this machine.
@@ -98,7 +99,7 @@ Result<void> Sandbox::start() {
   }
   errors_ = errors[0];
   fcntl(errors_, F_SETFL, O_NONBLOCK);
-  cgroup_ = host_.cgroups.take(group_memory(limits_), group_processes(limits_));
+  cgroup_ = host_.cgroups.take(group_memory(limits_), group_processes(limits_, !warm_.empty()));
   if (!cgroup_ && host_.cgroups.mode() != watchdog_mode) {
     close(control[1]);
     close(errors[1]);

@@ -158,12 +158,10 @@ void run_index(const struct init_run *run, char **argv, char **env, const struct
     if (warm) {
       fresh = server_begin(run, warm);
     } else {
-      int out, err;
-      open_stream(&out_stream, &out);
-      open_stream(&err_stream, &err);
-      ended.command = start_program(run, argv, env, out, err, -1);
-      close(out);
-      close(err);
+      int stdio[3];
+      open_stdio(stdio);
+      ended.command = start_program(run, argv, env, stdio, -1);
+      close_all(stdio);
     }
     wait_for_end(run, warm, &ended, signals, started, end);
     if (fresh || ended.command || end->ending != INIT_EXITED) break;

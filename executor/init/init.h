@@ -24,7 +24,7 @@ void read_stop(void);
 uint64_t now_us(void);
 uint64_t now_ms(void);
 
-/* streams.c: an index's stdout and stderr. */
+/* streams.c: an index's stdin, stdout and stderr. */
 struct stream {
   int fd, open;
   uint64_t total;
@@ -32,13 +32,15 @@ struct stream {
   char tail[INIT_TAIL_BYTES];
 };
 extern struct stream out_stream, err_stream;
-void open_stream(struct stream *s, int *write_end);
+/* Descriptors for a program: an empty stdin, and the ends of both streams. */
+void open_stdio(int stdio[3]);
+void close_all(const int stdio[3]);
 void forget(struct stream *s);
 void keep(struct stream *s, const char *text, size_t size);
 void take(struct stream *s, uint64_t limit);
 
 /* start.c: argv and env are NULL-ended; server_end, when not negative, becomes its descriptor 3. */
-pid_t start_program(const struct init_run *run, char **argv, char **env, int out, int err, int server_end);
+pid_t start_program(const struct init_run *run, char **argv, char **env, const int stdio[3], int server_end);
 
 /* server.c: the task's warm command, when it has one. */
 struct warm_request {

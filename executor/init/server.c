@@ -19,7 +19,7 @@ enum { MAX_LINE = 64, PIPE_BYTES = 65536, READY_AGAIN_MS = 2000 };
 
 static struct {
   pid_t pid; /* 0: there is none */
-  int fd, ends[2]; /* our end of its socket; its stdout and stderr */
+  int fd, stdio[3]; /* our end of its socket; its streams, as it has them */
   enum { STARTING, READY, ASKED, FORKED } state;
   int stopped;
   uint64_t cpu_before_ms;
@@ -38,8 +38,7 @@ int server_wants_more(void) { return server.pid && server.unsent_size[0] + serve
 void server_forget(void) {
   if (!server.pid) return;
   close(server.fd);
-  close(server.ends[0]);
-  close(server.ends[1]);
+  close_all(server.stdio);
   close(out_stream.fd);
   close(err_stream.fd);
   server.pid = 0;
@@ -47,9 +46,9 @@ void server_forget(void) {
 
 /* What an index can change of the descriptions that it shares with the server and so with the next index. */
 static void reset_streams(void) {
-  for (int i = 0; i < 2; ++i) {
-    fcntl(server.ends[i], F_SETFL, 0);
-    if (fcntl(server.ends[i], F_GETPIPE_SZ) != PIPE_BYTES) fcntl(server.ends[i], F_SETPIPE_SZ, PIPE_BYTES);
+  for (int i = 0; i < 3; ++i) {
+    fcntl(server.stdio[i], F_SETFL, 0);
+    if (i > 0 && fcntl(server.stdio[i], F_GETPIPE_SZ) != PIPE_BYTES) fcntl(server.stdio[i], F_SETPIPE_SZ, PIPE_BYTES);
   }
   forget(&out_stream);
   forget(&err_stream);
@@ -88,10 +87,9 @@ int server_begin(const struct init_run *run, const struct warm_request *request)
   int sockets[2];
   must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) == 0);
   memset(&server, 0, sizeof server);
-  open_stream(&out_stream, &server.ends[0]);
-  open_stream(&err_stream, &server.ends[1]);
+  open_stdio(server.stdio);
   server.fd = sockets[0];
-  server.pid = start_program(run, request->server_argv, request->server_env, server.ends[0], server.ends[1], sockets[1]);
+  server.pid = start_program(run, request->server_argv, request->server_env, server.stdio, sockets[1]);
   close(sockets[1]);
   return 1;
 }

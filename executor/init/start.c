@@ -1,7 +1,6 @@
 /* A program of the task's, started with the limits of an index. */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,14 +17,14 @@ static void set_limit(int what, uint64_t soft, uint64_t hard) {
 }
 
 /* In the child, which has our memory until it has become the program: changes nothing but its own process. */
-static void become(const struct init_run *run, char **argv, int out, int err, int server_end) {
+static void become(const struct init_run *run, char **argv, const int stdio[3], int server_end) {
   sigset_t none;
   sigemptyset(&none);
   signal(SIGPIPE, SIG_DFL);
   sigprocmask(SIG_SETMASK, &none, NULL);
   setsid(); /* a group of its own: what it does to its group does not reach init */
-  int null = open("/dev/null", O_RDONLY);
-  if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) _exit(126);
+  for (int i = 0; i < 3; ++i)
+    if (dup2(stdio[i], i) < 0) _exit(126);
   if (server_end >= 0 && dup2(server_end, SERVER_FD) < 0) _exit(126);
   if (syscall(SYS_close_range, server_end >= 0 ? SERVER_FD + 1 : SERVER_FD, ~0U, 0) != 0) _exit(126);
   const uint64_t cpu_s = run->cpu_ms / 1000 + 1;
@@ -42,11 +41,11 @@ static void become(const struct init_run *run, char **argv, int out, int err, in
   _exit(why == ENOENT ? 127 : 126);
 }
 
-pid_t start_program(const struct init_run *run, char **argv, char **env, int out, int err, int server_end) {
+pid_t start_program(const struct init_run *run, char **argv, char **env, const int stdio[3], int server_end) {
   environ = env; /* its PATH is where execvp looks; init itself has no use for one */
   /* Nothing is copied: the child only arranges itself and executes, and init waits for that. */
   pid_t pid = vfork();
-  if (pid == 0) become(run, argv, out, err, server_end);
+  if (pid == 0) become(run, argv, stdio, server_end);
   must(pid > 0);
   return pid;
 }

@@ -9,13 +9,24 @@
 
 struct stream out_stream, err_stream;
 
-void open_stream(struct stream *s, int *write_end) {
+static void open_stream(struct stream *s, int *write_end) {
   int ends[2];
   must(pipe2(ends, O_CLOEXEC) == 0);
   s->fd = ends[0];
   fcntl(s->fd, F_SETFL, O_NONBLOCK);
   forget(s);
   *write_end = ends[1];
+}
+
+void open_stdio(int stdio[3]) {
+  stdio[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  must(stdio[0] >= 0);
+  open_stream(&out_stream, &stdio[1]);
+  open_stream(&err_stream, &stdio[2]);
+}
+
+void close_all(const int stdio[3]) {
+  for (int i = 0; i < 3; ++i) close(stdio[i]);
 }
 
 void forget(struct stream *s) {
