@@ -16,6 +16,8 @@
 #define TICK_MS 50
 #define FIRST_TICK_MS 3
 #define DISK_FULL_BELOW (64 * 1024)
+/* A server that served before forks within this, or is replaced. A new one has all the time that the index has. */
+#define FORK_WITHIN_MS 2000
 
 /* Who has ended so far. */
 struct ended {
@@ -86,13 +88,17 @@ static void watch(const struct init_run *run, uint64_t passed_ms, int last, stru
 }
 
 /* Until the command has ended, end->ending says why it has to, or its server has failed it. */
-static void wait_for_end(const struct init_run *run, const struct warm_request *warm, struct ended *ended, int signals, uint64_t started, struct init_end *end) {
+static void wait_for_end(const struct init_run *run, const struct warm_request *warm, int fresh, struct ended *ended, int signals, uint64_t started, struct init_end *end) {
   uint64_t pause = run->watch_memory_bytes ? FIRST_TICK_MS : TICK_MS, next_look = pause;
   while (end->ending == INIT_EXITED && !ended->over && (ended->command || !ended->broken)) {
     const int listening = warm && !ended->broken;
     uint64_t passed = now_ms() - started;
     if (passed >= run->wall_ms) {
       end->ending = INIT_TIMEOUT;
+      break;
+    }
+    if (!fresh && !ended->command && passed >= FORK_WITHIN_MS) {
+      ended->broken = 1;
       break;
     }
     if (passed >= next_look) {
@@ -163,7 +169,7 @@ void run_index(const struct init_run *run, char **argv, char **env, const struct
       ended.command = start_program(run, argv, env, stdio, -1);
       close_all(stdio);
     }
-    wait_for_end(run, warm, &ended, signals, started, end);
+    wait_for_end(run, warm, fresh, &ended, signals, started, end);
     if (fresh || ended.command || end->ending != INIT_EXITED) break;
     /* A server that served before and now does not: the index has not begun, and gets a new one. */
     kill_the_rest(&ended, end);

@@ -123,13 +123,15 @@ class Units {
     std::filesystem::remove_all(dir_, ec);
   }
 
-  void run(const std::string& task, const Command& command, int indices) {
+  void run(const std::string& task, const Command& command, int indices, const Command& warm = {}) {
     ExecutionRequest request;
     request.job = ++jobs_;
     request.task_dir = dir_ + "/home/tasks/none";
     request.task_hex = task;
     const std::map<std::string, std::string> env{{"PATH", "/usr/local/bin:/usr/bin:/bin"}, {"HOME", "/tmp"}, {"LANG", "C.UTF-8"}, {"TZ", "UTC"}};
     for (int i = 0; i < indices; ++i) request.invocations.push_back({i, command, env});
+    request.warm = warm;
+    request.warm_env = env;
     request.outputs = {"out/**"};
     request.result_dir = dir_ + "/result";
     there_ = false;
@@ -155,6 +157,7 @@ class Units {
 int main(int argc, char** argv) {
   if (argc < 2) die("usage: bench_sandbox PROGRAM [ARGUMENT]...   with lines 'WAY COUNT' on stdin");
   const Command command(argv + 1, argv + argc);
+  setenv("PATH", "/usr/local/bin:/usr/bin:/bin", 1);  // as in a sandbox
   Units units;  // first: it forks
   Bubblewrap bubblewrap(command);
   int tasks = 0;
@@ -168,6 +171,8 @@ int main(int argc, char** argv) {
     else if (name == "cold") for (int i = 0; i < count; ++i) units.run("cold-" + std::to_string(++tasks), command, 1);
     else if (name == "units") for (int i = 0; i < count; ++i) units.run("warm", command, 1);
     else if (name == "indices") units.run("warm", command, count);
+    else if (name == "forked") units.run("forked", command, count, {"python3", warm_python_path});
+    else if (name == "forked-units") for (int i = 0; i < count; ++i) units.run("forked", command, 1, {"python3", warm_python_path});
     else die("no such way: " + name);
     std::printf("%.6f\n", std::chrono::duration<double>(Clock::now() - begin).count());
     std::fflush(stdout);
