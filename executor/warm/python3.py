@@ -12,6 +12,8 @@ import atexit
 import gc
 
 REQUESTS = 3
+SCRIPTS = {}
+MAX_SCRIPTS = 64  # a task may have its index in the source of -c
 WRITERS = tuple(getattr(sys.modules["_io"], name) for name in ("TextIOWrapper", "BufferedWriter", "BufferedRandom"))
 # Variables that an interpreter or the C library reads when it starts, and not again.
 READ_AT_START = ("PATH", "PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "GLIBC_")
@@ -37,6 +39,7 @@ def serve():
     while True:
         os.write(REQUESTS, b"ready\n")
         argv, env = next_request()
+        script = script_of(argv)
         between = os.fork()
         if between:
             os.waitpid(between, 0)
@@ -49,12 +52,34 @@ def serve():
         os.setsid()
         while os.getppid() != 1:
             os.sched_yield()
-        return argv, env
+        return argv, env, script
+
+
+def script_of(argv):
+    """(name in tracebacks, source or code) of what an interpreter would run, or None when that is better left to a fresh one. Compiled once:
+    a task's files do not change."""
+    key = tuple(argv[1:3]) if argv[1:2] in (["-c"], ["-m"]) else tuple(argv[1:2])
+    if key not in SCRIPTS:
+        if len(SCRIPTS) >= MAX_SCRIPTS:
+            SCRIPTS.clear()
+        SCRIPTS[key] = compiled(source_of(argv))
+        gc.freeze()
+    return SCRIPTS[key]
+
+
+def compiled(script):
+    if script is None or script[1] is None:
+        return script
+    try:
+        return script[0], compile(script[1], script[0], "exec", dont_inherit=True)
+    except Exception:  # the child shall tell
+        return script
 
 
 def source_of(argv):
-    """(name in tracebacks, source) of what an interpreter would run, or None when that is better left to a fresh one."""
-    if argv[1:2] in (["-c"], ["-m"]):
+    if argv[1:2] == ["-m"]:
+        return ("", None) if len(argv) > 2 else None
+    if argv[1:2] == ["-c"]:
         return ("<string>", argv[2] + "\n") if len(argv) > 2 else None
     if len(argv) < 2 or not argv[1] or argv[1].startswith("-") or argv[1].endswith(".pyc"):
         return None
@@ -123,23 +148,23 @@ def status_of(ending):
     return 1
 
 
-def run(argv, name, source, space):
+def run(argv, name, code, space):
     """The exit status; -2 when an interrupt ended it."""
-    step = None
+    broken = False
     try:
         if argv[1] == "-m":
             import runpy
 
             runpy._run_module_as_main(argv[2])
         else:
-            step = "compiled"
-            code = compile(source, name, "exec", dont_inherit=True)
-            step = "started"
+            if isinstance(code, (str, bytes)):
+                broken = True
+                code = compile(code, name, "exec", dont_inherit=True)
             exec(code, space)
     except SystemExit as ending:
         return status_of(ending)
     except BaseException as error:
-        show(error, None if step == "compiled" else error.__traceback__.tb_next)
+        show(error, None if broken else error.__traceback__.tb_next)
         return -2 if isinstance(error, KeyboardInterrupt) else 1
     return 0
 
@@ -194,8 +219,7 @@ for each in {"atexit", "gc"} - LOADED_AT_START:
     sys.modules.pop(each)
 gc.collect()
 gc.freeze()
-argv, env = serve()
-script = source_of(argv)
+argv, env, script = serve()
 if argv[0] != "python3" or script is None or started_with != {key: value for key, value in env.items() if key.startswith(READ_AT_START)}:
     try:
         os.execvpe(argv[0], argv, env)
