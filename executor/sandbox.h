@@ -106,8 +106,8 @@ class Sandbox {
 };
 
 /// A control group's limits for a unit's. Files in /tmp and out/ live in memory and count there too; besides the task's processes it holds
-/// bubblewrap's two and init, and with a warm command that and the one between it and an index.
-inline constexpr std::int64_t warm_processes = 2;
+/// bubblewrap's two, init, and a warm command where there is one.
+inline constexpr std::int64_t warm_processes = 1;
 inline std::int64_t group_memory(const RunLimits& limits) { return limits.memory_bytes + limits.disk_bytes; }
 inline std::int64_t group_processes(const RunLimits& limits, bool warm) { return limits.processes + 3 + (warm ? warm_processes : 0); }
 

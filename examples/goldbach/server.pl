@@ -22,8 +22,8 @@ sub work {
 }
 
 open(my $tnode, '+<&=', 3) or die "it is started by tnode: $!\n";
+syswrite($tnode, "ready\n");
 while (1) {
-    syswrite($tnode, "ready\n");
     my $line = readline($tnode) // exit 0;
     my (undef, $argc, $envc, $size) = split ' ', $line;
     read($tnode, my $strings, $size) == $size or exit 0;
@@ -31,12 +31,12 @@ while (1) {
     my @argv = @strings[0 .. $argc - 1];
     my %env = map { split /=/, $_, 2 } @strings[$argc .. $argc + $envc - 1];
 
-    # Two forks: the index's parent has to be process 1, which waits for it.
-    my $between = fork() // die "fork: $!\n";
-    if ($between) { waitpid($between, 0); next }
     my $index = fork() // die "fork: $!\n";
-    if ($index) { syswrite($tnode, "started $index\n"); POSIX::_exit(0) }
-
+    if ($index) {
+        waitpid($index, 0);
+        syswrite($tnode, $? & 127 ? 'killed ' . ($? & 127) . "\n" : 'exited ' . ($? >> 8) . "\n");
+        next;
+    }
     close($tnode);
     POSIX::setsid();
     %ENV = %env;

@@ -16,12 +16,12 @@
 #define TICK_MS 50
 #define FIRST_TICK_MS 3
 #define DISK_FULL_BELOW (64 * 1024)
-/* A server that served before forks within this, or is replaced. A new one has all the time that the index has. */
-#define FORK_WITHIN_MS 2000
+/* A server that served before has forked by then, or is replaced. A new one has all the time that the index has. */
+#define FORKED_AFTER_MS 2000
 
 /* Who has ended so far. */
 struct ended {
-  pid_t command; /* 0 while the server has not started it */
+  pid_t command; /* 0: it is the server's child, and the server says how it ends */
   int over, status;
   int server, server_status;
   int broken; /* the server is gone, or makes no sense */
@@ -90,6 +90,7 @@ static void watch(const struct init_run *run, uint64_t passed_ms, int last, stru
 /* Until the command has ended, end->ending says why it has to, or its server has failed it. */
 static void wait_for_end(const struct init_run *run, const struct warm_request *warm, int fresh, struct ended *ended, int signals, uint64_t started, struct init_end *end) {
   uint64_t pause = run->watch_memory_bytes ? FIRST_TICK_MS : TICK_MS, next_look = pause;
+  int looked = 0;
   while (end->ending == INIT_EXITED && !ended->over && (ended->command || !ended->broken)) {
     const int listening = warm && !ended->broken;
     uint64_t passed = now_ms() - started;
@@ -97,9 +98,10 @@ static void wait_for_end(const struct init_run *run, const struct warm_request *
       end->ending = INIT_TIMEOUT;
       break;
     }
-    if (!fresh && !ended->command && passed >= FORK_WITHIN_MS) {
-      ended->broken = 1;
-      break;
+    if (!fresh && !looked && passed >= FORKED_AFTER_MS) {
+      looked = 1;
+      ended->broken = server_is_alone();
+      continue;
     }
     if (passed >= next_look) {
       watch(run, passed, 0, end);
@@ -123,8 +125,11 @@ static void wait_for_end(const struct init_run *run, const struct warm_request *
     if (watched[3].revents) take(&err_stream, run->stdio_bytes);
     if (out_stream.total > run->stdio_bytes || err_stream.total > run->stdio_bytes) end->ending = INIT_OUTPUT;
     if (watched[4].revents & POLLOUT) server_push();
-    /* Before the ended are taken: who the command is was said before it could end as our child. */
-    if (listening) ended->broken = server_says(warm, &ended->command) < 0;
+    if (listening) {
+      const int said = server_says(warm, &ended->status);
+      ended->over = said > 0;
+      ended->broken = said < 0;
+    }
     if (watched[0].revents) {
       struct signalfd_siginfo info;
       (void)!read(signals, &info, sizeof info);
@@ -160,7 +165,7 @@ void run_index(const struct init_run *run, char **argv, char **env, const struct
   struct ended ended;
   for (;;) {
     memset(&ended, 0, sizeof ended);
-    int fresh = 1;
+    int fresh = 1; /* nothing to put in its place */
     if (warm) {
       fresh = server_begin(run, warm);
     } else {
@@ -170,15 +175,16 @@ void run_index(const struct init_run *run, char **argv, char **env, const struct
       close_all(stdio);
     }
     wait_for_end(run, warm, fresh, &ended, signals, started, end);
-    if (fresh || ended.command || end->ending != INIT_EXITED) break;
-    /* A server that served before and now does not: the index has not begun, and gets a new one. */
+    if (fresh || ended.over || end->ending != INIT_EXITED) break;
+    /* A server that served before and now does not: the index begins again with a new one, which begins with a clean sandbox. */
     kill_the_rest(&ended, end);
     server_forget();
   }
   const int failed = !ended.over || ended.status != 0;
+  if (warm && ended.over) end->cpu_us += server_cpu_used_ms() * 1000;
   if (failed) watch(run, now_ms() - started, 1, end);
   reap(&ended, end);
-  const int stays = warm && !failed && !ended.broken && !ended.server && server_can_stay();
+  const int stays = warm && !failed && !ended.server && server_is_alone();
   if (!stays) kill_the_rest(&ended, end);
   take(&out_stream, run->stdio_bytes);
   take(&err_stream, run->stdio_bytes);

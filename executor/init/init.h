@@ -49,17 +49,19 @@ struct warm_request {
   size_t size;
   uint32_t argc, envc;
 };
-/* Wakes the server, or starts one: 1 when it is new. The index starts when server_says() says so. */
+/* Wakes the server, or starts one: 1 when it is new. */
 int server_begin(const struct init_run *run, const struct warm_request *request);
-/* Takes what it says, and asks it when it is ready; *command is the index once it has one. -1 when it is gone or makes no sense. */
-int server_says(const struct warm_request *request, pid_t *command);
+/* Takes what it says, and asks it when it is ready: 1 when the index has ended, with its status; -1 when the server is gone or makes no sense. */
+int server_says(const struct warm_request *request, int *status);
 void server_push(void);
 int server_wants_more(void);
 pid_t server_pid(void);
 int server_fd(void);
 uint64_t server_cpu_before_ms(void);
-/* After an index: whether it is ready for the next and nothing lives but it. */
-int server_can_stay(void);
+/* By it and the children that it waited for, since this was asked last. */
+uint64_t server_cpu_used_ms(void);
+/* No process but init and the server. */
+int server_is_alone(void);
 /* It is dead, or about to be. */
 void server_forget(void);
 /* It uses no processor while there is nothing to do. */

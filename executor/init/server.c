@@ -16,12 +16,12 @@
 
 #include "init.h"
 
-enum { MAX_LINE = 64, PIPE_BYTES = 65536, READY_AGAIN_MS = 2000 };
+enum { MAX_LINE = 64, PIPE_BYTES = 65536 };
 
 static struct {
   pid_t pid; /* 0: there is none */
   int fd, stdio[3]; /* our end of its socket; its streams, as it has them */
-  enum { STARTING, READY, ASKED, FORKED } state;
+  enum { STARTING, READY, ASKED } state;
   int stopped;
   uint64_t cpu_before_ms;
   char line[MAX_LINE];
@@ -87,7 +87,6 @@ int server_begin(const struct init_run *run, const struct warm_request *request)
     if (server.stopped) kill(server.pid, SIGCONT);
     server.stopped = 0;
     reset_streams();
-    server.cpu_before_ms = cpu_of_process(server.pid);
     ask(request);
     return 0;
   }
@@ -119,30 +118,31 @@ static int next_line(void) {
   return -1;
 }
 
-int server_says(const struct warm_request *request, pid_t *command) {
+/* "exited N" or "killed N", as wait() would have it; -1 for anything else. */
+static int status_in(const char *line) {
+  char *end;
+  const int killed = strncmp(line, "killed ", 7) == 0;
+  if (!killed && strncmp(line, "exited ", 7) != 0) return -1;
+  const long number = strtol(line + 7, &end, 10);
+  if (*end || end == line + 7 || number < (killed ? 1 : 0) || number > (killed ? 64 : 255)) return -1;
+  return killed ? (int)number : (int)number << 8;
+}
+
+int server_says(const struct warm_request *request, int *status) {
   int there;
   while ((there = next_line()) > 0) {
-    const int ready = strcmp(server.line, "ready") == 0;
-    if (server.state == STARTING && ready) {
-      /* What it said and wrote so far is no index's. */
+    if (server.state == STARTING && strcmp(server.line, "ready") == 0) {
+      /* What it said, wrote and used so far is no index's. */
       take(&out_stream, UINT64_MAX);
       take(&err_stream, UINT64_MAX);
       forget(&out_stream);
       forget(&err_stream);
       clean();
+      server.cpu_before_ms = cpu_of_process(server.pid);
       ask(request);
-    } else if (server.state == ASKED && strncmp(server.line, "started ", 8) == 0) {
-      char *end;
-      const long pid = strtol(server.line + 8, &end, 10);
-      if (*end || pid <= 1 || pid == server.pid || pid > INT32_MAX || server_wants_more()) return -1;
-      *command = (pid_t)pid;
-      server.state = FORKED;
-    } else if (server.state == FORKED && ready) {
+    } else if (server.state == ASKED && !server_wants_more() && (*status = status_in(server.line)) >= 0) {
       server.state = READY;
-      siginfo_t info;
-      if (!*command || waitid(P_PID, (id_t)*command, &info, WEXITED | WNOHANG | WNOWAIT) == 0) continue;
-      *command = 0; /* not our child: it would end without our knowing */
-      return -1;
+      return 1;
     } else {
       return -1;
     }
@@ -150,8 +150,7 @@ int server_says(const struct warm_request *request, pid_t *command) {
   return there;
 }
 
-/* No process but init and the server. */
-static int alone(void) {
+int server_is_alone(void) {
   DIR *dir = opendir("/proc");
   if (!dir) return 0;
   int others = 0;
@@ -165,16 +164,10 @@ static int alone(void) {
   return others == 0;
 }
 
-int server_can_stay(void) {
-  if (!server.pid) return 0;
-  const uint64_t until = now_ms() + READY_AGAIN_MS;
-  pid_t ended = 0; /* the index was ours, and is over */
-  while (server.state != READY) {
-    const uint64_t now = now_ms();
-    struct pollfd watched = {server.fd, POLLIN, 0};
-    if (now >= until || poll(&watched, 1, (int)(until - now)) <= 0 || server_says(NULL, &ended) < 0) return 0;
-  }
-  return alone();
+uint64_t server_cpu_used_ms(void) {
+  const uint64_t now = cpu_of_process(server.pid), used = now > server.cpu_before_ms ? now - server.cpu_before_ms : 0;
+  server.cpu_before_ms = now; /* it rests until the next index */
+  return used;
 }
 
 void server_rest(void) {

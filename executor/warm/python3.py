@@ -35,24 +35,24 @@ def next_request():
 
 
 def serve():
-    """Returns in a child whose parent is process 1, with what it shall run."""
+    """Returns in a child, with what it shall run."""
+    os.write(REQUESTS, b"ready\n")
     while True:
-        os.write(REQUESTS, b"ready\n")
         argv, env = next_request()
-        script = script_of(argv)
-        between = os.fork()
-        if between:
-            os.waitpid(between, 0)
-            continue
+        script = script_of(argv) if runs_here(argv, env) else None
+        # All that a child would do alike is done here: what a child writes to, it has to copy.
+        space = dress(argv, env, script[0]) if script else None
         child = os.fork()
-        if child:
-            os.write(REQUESTS, b"started %d\n" % child)
-            os._exit(0)
-        os.close(REQUESTS)
-        os.setsid()
-        while os.getppid() != 1:
-            os.sched_yield()
-        return argv, env, script
+        if not child:
+            os.close(REQUESTS)
+            os.setsid()
+            return argv, env, script, space
+        status = os.waitpid(child, 0)[1]
+        os.write(REQUESTS, b"killed %d\n" % (status & 0x7F) if status & 0x7F else b"exited %d\n" % (status >> 8))
+
+
+def runs_here(argv, env):
+    return argv[0] == "python3" and STARTED_WITH == {key: value for key, value in env.items() if key.startswith(READ_AT_START)}
 
 
 def script_of(argv):
@@ -126,8 +126,6 @@ def dress(argv, env, name):
         main.__file__ = name
         main.__loader__ = sys.modules["_frozen_importlib_external"].SourceFileLoader("__main__", name)
     sys.modules["__main__"] = main
-    if "numpy.random" in sys.modules:  # Python's own random does it by itself
-        sys.modules["numpy.random"].seed()
     return main.__dict__
 
 
@@ -214,17 +212,21 @@ def flushed(aloud):
 
 for each in sys.argv[1:]:
     __import__(each)
-started_with = {key: value for key, value in os.environ.items() if key.startswith(READ_AT_START)}
+STARTED_WITH = {key: value for key, value in os.environ.items() if key.startswith(READ_AT_START)}
 for each in {"atexit", "gc"} - LOADED_AT_START:
     sys.modules.pop(each)
 gc.collect()
 gc.freeze()
-argv, env, script = serve()
-if argv[0] != "python3" or script is None or started_with != {key: value for key, value in env.items() if key.startswith(READ_AT_START)}:
+LOADED_WITH_SERVER = set(sys.modules)
+argv, env, script, space = serve()
+if script is None:
     try:
         os.execvpe(argv[0], argv, env)
     except OSError as why:
         os.write(2, ("tnode: cannot start '%s': %s\n" % (argv[0], why.strerror)).encode("utf-8", "surrogateescape"))
         os._exit(127 if isinstance(why, FileNotFoundError) else 126)
-LOADED_WITH_SERVER = set(sys.modules)
-finish(run(argv, *script, dress(argv, env, script[0])))
+if "numpy.random" in sys.modules:  # Python's own random does it by itself
+    sys.modules["numpy.random"].seed()
+spaces = [space]
+del space  # when it ends, only the script's own functions hold on to it
+finish(run(argv, *script, spaces.pop()))

@@ -20,8 +20,8 @@ if how == 'babbles without end': os.write(3, b'x' * 100000); time.sleep(600)
 if how == 'writes': [open(f, 'w').write('x') for f in ('/tmp/x', '/work/out/x', '/dev/shm/x')]
 if how == 'forks': os.fork() or time.sleep(600)
 served = 0
+os.write(3, b'ready\n')
 while True:
-  os.write(3, b'ready\n')
   if how == 'dies idle' and served: sys.exit(1)
   if how == 'hangs' and served: time.sleep(600)
   request = os.read(3, 1 << 16)
@@ -32,21 +32,20 @@ while True:
   argv = strings.split(b'\0')[:argc]
   served += 1
   if how == 'dies asked' and served == 2: sys.exit(1)
-  if how == 'names process 1': os.write(3, b'started 1\n'); continue
-  if how == 'names nobody': os.write(3, b'started 99999\n'); continue
-  between = os.fork()
-  if between:
-    if how == 'forks once': os.write(3, b'started %d\n' % between); continue
-    os.waitpid(between, 0)
+  if how == 'is ready again': os.write(3, b'ready\n')
+  if how == 'says nonsense': os.write(3, b'exited well\n')
+  if how == 'says too much': os.write(3, b'exited 256\n')
+  index = os.fork()
+  if index:
+    if how == 'does not wait': os.write(3, b'exited 0\n'); continue
+    status = os.waitpid(index, 0)[1]
+    os.write(3, b'killed %d\n' % (status & 127) if status & 127 else b'exited %d\n' % (status >> 8))
     continue
-  if how != 'forks once':
-    index = os.fork()
-    if index:
-      os.write(3, b'started %d\n' % index)
-      os._exit(0)
   os.close(3)
   os.setsid()
-  if how == 'is killed': os.kill(-1, 9)
+  if how == 'is killed': os.kill(os.getppid(), 9); time.sleep(600)
+  if how == 'index dies': os.kill(os.getpid(), 11)
+  if how == 'index fails': os._exit(9)
   open('out/' + argv[1].decode(), 'w').write('%s %s' % (os.listdir('/tmp') + os.listdir('/dev/shm'), len(os.listdir('out'))))
   os._exit(0)
 )";
@@ -96,7 +95,7 @@ TEST_CASE_METHOD(Servers, "indices_are_forked_from_a_server_that_starts_once") {
 }
 
 TEST_CASE_METHOD(Servers, "a_server_that_stops_serving_is_replaced_and_no_index_notices") {
-  for (const char* how : {"dies idle", "dies asked", "hangs", "forks", "writes", "is killed"}) {
+  for (const char* how : {"dies idle", "dies asked", "hangs", "forks", "writes"}) {
     const auto report = run(with(how, 4));
     INFO(how << ": " << report.problem << report.failure_detail << report.stderr_tail);
     REQUIRE(report.outcome.good());
@@ -116,12 +115,15 @@ TEST_CASE_METHOD(Servers, "a_server_that_never_serves_fails_the_index_and_says_s
   const auto exits = ending("exits");
   REQUIRE(exits.outcome == Outcome{OutcomeKind::exited, 3});
   REQUIRE(exits.stderr_tail == "no table\n");
-  for (const char* how : {"exits well", "babbles", "babbles without end", "names process 1", "names nobody", "forks once"}) {
+  for (const char* how : {"exits well", "babbles", "babbles without end", "is ready again", "says nonsense", "says too much", "is killed"}) {
     INFO(how);
     const auto report = ending(how);
     REQUIRE(report.outcome == Outcome{OutcomeKind::exited, 126});
     REQUIRE_THAT(report.stderr_tail, has_text("warm command"));
   }
+  REQUIRE(ending("index dies").outcome == Outcome{OutcomeKind::exited, 139});
+  REQUIRE(ending("index fails").outcome == Outcome{OutcomeKind::exited, 9});
+  REQUIRE(ending("does not wait").outcome.good());  // its word is the task's word, and nothing lives on
   REQUIRE(ending("sleeps").outcome.kind == OutcomeKind::timeout);
   auto absent = with("");
   absent.warm = {"no-such-server"};
