@@ -21,6 +21,7 @@ struct FarmOptions {
   std::int64_t slots = -1;              ///< -1: one per CPU; 0: take part in the swarm without executing
   std::string min_price = "0.1";
   std::string accept;                   ///< "", "anyone", "watched" or keys, comma separated
+  std::string runtime_cache = "8GiB";   ///< what runtimes may take; "0" for none
   bool once = false;
   Tamper tamper;                        ///< set by tests that need a liar; no flag reaches it
 };
@@ -36,6 +37,10 @@ int run_ledger_balance(const GlobalOptions& global);
 int run_ledger_history(const GlobalOptions& global);
 int run_ledger_audit(const GlobalOptions& global, const std::string& key);
 int run_key_show(const GlobalOptions& global);
+struct RuntimePackOptions { std::string dir, name, out; };
+int run_runtime_pack(const GlobalOptions& global, const RuntimePackOptions& options);
+int run_runtime_list(const GlobalOptions& global);
+int run_runtime_remove(const GlobalOptions& global, const std::string& id);
 int run_doctor(const GlobalOptions& global);
 struct DevnetOptions { int farmers = 3; std::string task, out; std::vector<std::string> settings; bool keep = false; };
 int run_devnet(const GlobalOptions& global, const DevnetOptions& options);

@@ -21,5 +21,7 @@ class ControlFolder {
 
 /// Asks the node that runs to give a task up.
 Result<void> ask_to_cancel(const Home& home, const TaskId& task);
+/// Asks it to serve a runtime that was packed into its home; one that starts later is asked then.
+Result<void> ask_to_serve(const Home& home, const RuntimeId& runtime);
 
 }  // namespace tnode

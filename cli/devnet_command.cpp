@@ -16,6 +16,7 @@
 #include "cli/home.h"
 #include "cli/node.h"
 #include "cli/output.h"
+#include "cli/runtime_store.h"
 #include "cli/task_record.h"
 #include "core/amount.h"
 
@@ -118,6 +119,15 @@ class Devnet {
     return fail(no_sandbox ? Code::unavailable : Code::io, name + " does not start: " + why);
   }
 
+  /// Runtimes that were packed in the user's home can be had from the requester.
+  void lend_runtimes(const Home& home) {
+    const std::string runtimes = dir_ + "/requester/runtimes";
+    std::error_code ec;
+    fs::create_directories(runtimes, ec);
+    for (const auto& runtime : stored_runtimes(home))
+      if (runtime.packed_here) fs::create_directory_symlink(home.runtime_dir(runtime.id), runtimes + "/" + to_hex(runtime.id), ec);
+  }
+
   Result<Child*> start_requester(const std::vector<std::string>& arguments) {
     auto child = start(arguments, dir_ + "/requester", "");
     if (!child) return child.error();
@@ -194,6 +204,7 @@ int run_devnet(const GlobalOptions& global, const DevnetOptions& options) {
   if (global.verbose) arguments.push_back("-v");
   if (!options.out.empty()) arguments.insert(arguments.end(), {"--out", options.out});
   for (const auto& setting : options.settings) arguments.insert(arguments.end(), {"--set", setting});
+  if (auto home = Home::find(global.home)) net.lend_runtimes(*home);
   auto requester = net.start_requester(arguments);
   if (!requester) return fail_with(requester.error());
   // Events pass through as they come; the answer is held back until the balances can be added to it.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <thread>
 
@@ -14,6 +15,7 @@
 #include "cli/farmer_role.h"
 #include "cli/node.h"
 #include "cli/output.h"
+#include "cli/quantities.h"
 #include "cli/requester_role.h"
 #include "cli/signals.h"
 #include "cli/watched_tasks.h"
@@ -50,7 +52,14 @@ std::int64_t free_disk(const std::string& path) {
   return statvfs(path.c_str(), &status) == 0 ? static_cast<std::int64_t>(status.f_bavail) * static_cast<std::int64_t>(status.f_frsize) : 0;
 }
 
-Result<FarmerOptions> farmer_options(const FarmOptions& options, const SandboxState* sandbox, const Home& home) {
+Result<std::int64_t> runtime_cache(const FarmOptions& options) {
+  if (options.runtime_cache == "0") return std::int64_t{0};
+  auto bytes = parse_size(options.runtime_cache);
+  if (!bytes) return fail(Code::invalid, "--runtime-cache wants " + std::string(size_form) + ", or 0 for none, not '" + options.runtime_cache + "'");
+  return bytes;
+}
+
+Result<FarmerOptions> farmer_options(const FarmOptions& options, const SandboxState* sandbox, const Home& home, std::int64_t runtime_cache_bytes) {
   FarmerOptions farmer;
   const auto cpus = static_cast<std::int64_t>(std::max(1u, std::thread::hardware_concurrency()));
   farmer.slots = options.slots < 0 ? cpus : options.slots;
@@ -64,6 +73,7 @@ Result<FarmerOptions> farmer_options(const FarmOptions& options, const SandboxSt
   farmer.disk_bytes = free_disk(home.dir());
   farmer.limit_mode = sandbox ? sandbox->limit_mode : "none";
   farmer.platform = platform_of_host();
+  farmer.runtimes = runtime_cache_bytes > 0;
   std::string accept = options.accept;
   // Strangers' code only where every layer of the sandbox holds; a user may decide otherwise.
   if (accept.empty()) accept = sandbox && sandbox->whole ? "anyone" : "watched";
@@ -123,7 +133,8 @@ int FarmCommand::run() {
     for (const auto& each : executor->state().checks)
       if (each.level == SandboxState::Check::weaker) output_.line("sandbox  " + each.what + " weaker: " + each.detail);
   }
-  auto farmer = farmer_options(options_, executor ? &executor->state() : nullptr, *home);
+  auto cache = runtime_cache(options_);
+  auto farmer = cache ? farmer_options(options_, executor ? &executor->state() : nullptr, *home, *cache) : Result<FarmerOptions>(cache.error());
   if (!farmer) {
     (void)fail_with(farmer.error());
     return exit_usage;
@@ -135,17 +146,18 @@ int FarmCommand::run() {
   node_->on_problem([this](const std::string& what) { if (output_.verbose()) output_.problem(what); });
   FarmerRoleOptions role;
   role.farmer = *farmer;
+  role.runtime_cache_bytes = *cache;
   role.tamper = options_.tamper;
   node_->add(std::make_unique<FarmerRole>(*node_, role, [this](const Note& note) { show(note); }));
   output_.line("node     " + to_hex(node_->key().key()));
-  output_.line("listen   " + node_->swarm().listen_endpoint() + (options_.slots == 0 ? "  (no slots: swarm only)" : "  slots " + std::to_string(farmer->slots) + ", asks " + format_credits(farmer->min_price_micro) + " credits a unit"));
+  output_.line("listen   " + node_->swarm().listen_endpoint() + (swarm->listens_everywhere() ? " and every other address of this machine" : "") + (options_.slots == 0 ? "  (no slots: swarm only)" : "  slots " + std::to_string(farmer->slots) + ", asks " + format_credits(farmer->min_price_micro) + " credits a unit"));
   output_.event("farming", {{"key", to_hex(node_->key().key())}, {"listen", node_->swarm().listen_endpoint()}, {"slots", farmer->slots}, {"min_price_micro", farmer->min_price_micro}, {"limits", farmer->limit_mode}});
   if (!options_.watch.empty()) {
     auto watched = WatchedTasks::start(*node_, options_.watch, output_);
     if (!watched) return fail_with(watched.error());
     watched_ = std::move(*watched);
   }
-  ControlFolder control(*node_, [this](const TaskId& task) {
+  std::optional<ControlFolder> control(std::in_place, *node_, [this](const TaskId& task) {
     for (const auto& requester : node_->requesters())
       if (requester->task() == task) requester->hear(CancelTask{});
   });
@@ -158,6 +170,8 @@ int FarmCommand::run() {
   idle_line();
   if (options_.once) leave_when_done();
   auto ran = node_->run();
+  signals.stop();
+  control.reset();
   watched_.reset();
   if (!ran) return fail_with(ran.error());
   const auto balance = node_->store().balance();
@@ -189,6 +203,7 @@ void FarmCommand::leave_when_done() {
 void FarmCommand::show(const Note& note) {
   output_.event(note);
   const std::string task = field(note, "task").substr(0, 12);
+  const std::string runtime = field(note, "runtime").substr(0, 12);
   auto credits = [&](const char* name) { return format_credits(std::atoll(field(note, name).c_str())); };
   if (note.what == "offer") output_.line("offer    " + task + "  \"" + field(note, "name") + "\", " + field(note, "units") + " units, up to " + credits("max_price_micro") + " credits each");
   else if (note.what == "declined") output_.line("declined " + task + "  " + field(note, "reason"));
@@ -199,6 +214,10 @@ void FarmCommand::show(const Note& note) {
   else if (note.what == "underpaid") output_.line("underpaid " + task + " by " + field(note, "requester").substr(0, 12));
   else if (note.what == "lease_dropped") output_.line("dropped  " + task + "  " + field(note, "reason"));
   else if (note.what == "sandbox_failed") output_.line("sandbox  unit " + field(note, "unit") + ": " + field(note, "problem"));
+  else if (note.what == "runtime") output_.progress("runtime  " + runtime + "  " + field(note, "doing"), std::atoll(field(note, "done_bytes").c_str()), std::atoll(field(note, "total_bytes").c_str()), "bytes");
+  else if (note.what == "runtime_ready") output_.line("runtime  " + runtime + "  is ready");
+  else if (note.what == "runtime_lost") output_.line("runtime  " + runtime + "  " + field(note, "reason"));
+  else if (note.what == "runtime_removed") output_.line("runtime  " + runtime + "  makes room for another");
   else if (note.what == "credit_refused") output_.line("refused  a payment: " + field(note, "reason"));
 }
 

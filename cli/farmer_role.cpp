@@ -28,7 +28,9 @@ FarmerOptions completed(Node& node, FarmerOptions options) {
 }  // namespace
 
 FarmerRole::FarmerRole(Node& node, FarmerRoleOptions options, Observer observer)
-    : node_(node), options_(std::move(options)), observer_(std::move(observer)), farmer_(completed(node, options_.farmer)) {
+    : node_(node), options_(std::move(options)), observer_(std::move(observer)), farmer_(completed(node, options_.farmer)),
+      runtimes_(node, {options_.runtime_cache_bytes, [this](FarmerEvent event) { hear(std::move(event)); }, [this](const RuntimeId& id) { return farmer_.uses(id); },
+                       [this](const Note& note) { if (observer_) observer_(note); }}) {
   node.store().scan("lease", [&](std::string_view, std::string_view value) { farmer_.restore_lease(value); });
   node.store().scan("vote", [&](std::string_view key, std::string_view value) { farmer_.restore_vote(key, value); });
   // What an earlier run left half done is of no use to anyone.
@@ -175,6 +177,7 @@ void FarmerRole::carry(const RunUnit& effect) {
   request.task_dir = task.bundle_dir;
   request.foreign_inputs = task.foreign_inputs;
   request.task_hex = to_hex(effect.task);
+  if (auto runtime = runtime_id(task.spec.runtime)) request.runtime_dir = runtimes_.root(*runtime);
   request.invocations = expand_unit(task.spec, effect.unit);
   request.warm = warm_command(task.spec, effect.warm);
   request.warm_env = warm_environment(task.spec);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/farmer_runtimes.h"
 #include "cli/node.h"
 #include "core/farmer.h"
 #include "core/torrent.h"
@@ -22,6 +23,7 @@ struct FarmerRoleOptions {
   FarmerOptions farmer;                       ///< key, balance and nonce secret are filled in
   std::int64_t max_task_bytes = 8LL << 30;    ///< a larger task is not fetched
   std::int64_t max_mirror_bytes = 1LL << 30;  ///< a larger result is not kept alive for others
+  std::int64_t runtime_cache_bytes = 0;       ///< what runtimes may take on disk
   Tamper tamper;
 };
 
@@ -40,7 +42,7 @@ class FarmerRole {
   void watch(const TaskId& task, const std::array<std::uint8_t, 20>& v1_hash, const Bytes& torrent, std::vector<std::string> peers,
              std::function<void(const std::string& problem)> end);
   /// Nothing runs, no mirror is being fetched.
-  bool at_rest() const { return farmer_.idle() && jobs_.empty() && mirroring_ == 0; }
+  bool at_rest() const { return farmer_.idle() && jobs_.empty() && mirroring_ == 0 && runtimes_.at_rest(); }
 
  private:
   struct Task { TaskSpec spec; std::string bundle_dir; std::vector<std::pair<std::string, std::string>> foreign_inputs; };
@@ -51,6 +53,7 @@ class FarmerRole {
   void carry(const Erase& effect);
   void carry(const Note& effect);
   void carry(const FetchTask& effect);
+  void carry(const PrepareRuntime& effect) { runtimes_.prepare(effect); }
   void carry(const RunUnit& effect);
   void carry(const StopUnit& effect);
   void carry(const SeedResult& effect);
@@ -72,6 +75,7 @@ class FarmerRole {
   FarmerRoleOptions options_;
   Observer observer_;
   Farmer farmer_;
+  FarmerRuntimes runtimes_;
   std::vector<FarmerEvent> pending_;
   bool started_ = false;
   TimeMs due_ms_ = 0;

@@ -52,7 +52,7 @@ Result<Home> Home::find(const std::string& given) {
 }
 
 Result<void> Home::make() const {
-  for (const std::string& path : {dir_, dir_ + "/tasks", dir_ + "/results", dir_ + "/inputs", work_dir(), control_dir(), logs_dir()}) {
+  for (const std::string& path : {dir_, dir_ + "/tasks", dir_ + "/results", dir_ + "/inputs", runtimes_dir(), work_dir(), control_dir(), logs_dir()}) {
     std::error_code ec;
     std::filesystem::create_directories(path, ec);
     if (ec) return fail(Code::io, "cannot make the folder " + path + ": " + ec.message());

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/crypto.h"
+#include "core/runtime.h"
 #include "core/types.h"
 
 namespace tnode {
@@ -29,6 +30,8 @@ class Home {
   std::string task_dir(const TaskId& task) const { return dir_ + "/tasks/" + to_hex(task); }
   std::string result_dir(const ResultId& result) const { return dir_ + "/results/" + to_hex(result); }
   std::string input_dir(const Hash& foreign) const { return dir_ + "/inputs/" + to_hex(foreign); }
+  std::string runtimes_dir() const { return dir_ + "/runtimes"; }
+  std::string runtime_dir(const RuntimeId& runtime) const { return runtimes_dir() + "/" + to_hex(runtime); }
 
  private:
   std::string dir_, config_dir_;

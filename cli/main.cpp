@@ -68,6 +68,7 @@ int run(int argc, char** argv) {
   farm_command->add_option("--slots", farm.slots, "Units run side by side (default: one per CPU; 0: only take part in the swarm)")->check(CLI::Range(0, 1024))->take_last();
   farm_command->add_option("--min-price", farm.min_price, "Credits asked for a unit")->type_name("CREDITS")->capture_default_str()->take_last();
   farm_command->add_option("--accept", farm.accept, "Whose tasks: anyone, watched, or node keys")->type_name("WHO")->take_last();
+  farm_command->add_option("--runtime-cache", farm.runtime_cache, "What runtimes of tasks may take on disk; 0: only tasks with `runtime: host`")->type_name("SIZE")->capture_default_str()->take_last();
   farm_command->add_flag("--once", farm.once, "Leave when nothing is left to do");
   farm_command->callback([&] { status = run_farm(global, farm); });
 
@@ -109,6 +110,23 @@ int run(int argc, char** argv) {
   devnet_command->add_option("--set", devnet.settings, "Set a key of task.yaml")->type_name("KEY=VALUE")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   devnet_command->add_flag("--keep", devnet.keep, "Keep the nodes' homes");
   devnet_command->callback([&] { status = run_devnet(global, devnet); });
+
+  auto* runtime_command = app.add_subcommand("runtime", "Root file systems that tasks bring along");
+  runtime_command->require_subcommand(1);
+  runtime_command->fallthrough();
+  RuntimePackOptions runtime;
+  auto* pack_command = runtime_command->add_subcommand("pack", "Make one of a root file system's folder");
+  pack_command->fallthrough();
+  pack_command->add_option("dir", runtime.dir, "The folder, as debootstrap makes it")->required()->type_name("DIR");
+  pack_command->add_option("--name", runtime.name, "For people (default: the folder's name)")->type_name("NAME")->take_last();
+  pack_command->add_option("--out", runtime.out, "Where to write its torrent (default: NAME.torrent)")->type_name("FILE")->take_last();
+  pack_command->callback([&] { status = run_runtime_pack(global, runtime); });
+  runtime_command->add_subcommand("list", "Those in this home")->fallthrough()->callback([&] { status = run_runtime_list(global); });
+  std::string removed;
+  auto* remove_command = runtime_command->add_subcommand("remove", "Take one out of this home");
+  remove_command->fallthrough();
+  remove_command->add_option("id", removed, "Its id, or a prefix")->required()->type_name("ID");
+  remove_command->callback([&] { status = run_runtime_remove(global, removed); });
 
   app.add_subcommand("doctor", "Check sandbox, limits, ports, DHT, clock and disk")->callback([&] { status = run_doctor(global); });
   auto* key_command = app.add_subcommand("key", "This node's key");

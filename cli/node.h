@@ -1,6 +1,7 @@
 // One node at work: a loop in the calling thread that hears swarm, executor and users, steps the roles, makes their records durable,
 // and only then lets messages go. Everything is wired here; nothing is decided here.
 #pragma once
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -41,6 +42,8 @@ class Node {
   Result<void> run();
   /// From inside the loop.
   void leave() { leaving_ = true; }
+  /// For long jobs of workers, which may then end early.
+  bool leaving() const { return leaving_; }
 
   /// Has `action` run in the loop's thread. From any thread.
   void post(std::function<void()> action);
@@ -76,6 +79,8 @@ class Node {
   void fetch(FetchTorrent request, FetchEnd end, std::function<void(const FetchProgress&)> progress = {});
   const std::vector<std::unique_ptr<RequesterRole>>& requesters() const { return requesters_; }
   FarmerRole* farmer() { return farmer_.get(); }
+  /// Those that a channel is open with.
+  const std::vector<NodeKey>& peers_up() const { return peers_up_; }
   /// Called after every drain; for displays.
   void on_drained(std::function<void()> action) { drained_ = std::move(action); }
   /// Swarm problems and the like: one line for the log.
@@ -113,7 +118,8 @@ class Node {
   std::function<void(const std::string&)> problem_;
 
   TimeMs now_ = 0;
-  bool leaving_ = false, transaction_ = false;
+  std::atomic<bool> leaving_ = false;
+  bool transaction_ = false;
   std::optional<Error> fatal_;
   std::vector<std::function<void()>> after_commit_;
 

@@ -1,10 +1,12 @@
 #include "cli/requester_role.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
 #include "cli/bundle_disk.h"
 #include "cli/node.h"
+#include "cli/runtime_store.h"
 #include "core/result_manifest.h"
 
 namespace tnode {
@@ -92,12 +94,18 @@ RequesterRole::RequesterRole(Node& node, TaskRecord record, StoredBundle task, W
       requester_.know(*NodeKey::from_bytes(key), r);
   });
   node.offer(task_, Node::Twin::yes);
+  if (auto runtime = runtime_id(record_.offer.runtime))
+    if (auto bundle = find_runtime(node.home(), *runtime)) node.offer(*bundle, Node::Twin::no);
   update_record();
 }
 
 bool RequesterRole::step() {
-  if (gone_ || (started_ && pending_.empty() && node_.now() < due_ms_)) return false;
-  started_ = true;
+  if (gone_) return false;
+  if (started_ && pending_.empty() && node_.now() < due_ms_) {
+    if (record_stale_ && node_.now() >= record_saved_ms_ + record_every_ms) update_record();
+    return false;
+  }
+  started_ = record_stale_ = true;
   auto events = std::move(pending_);
   pending_.clear();
   auto effects = requester_.step(node_.now(), events);
@@ -107,7 +115,11 @@ bool RequesterRole::step() {
   return !pending_.empty();
 }
 
-TimeMs RequesterRole::next_deadline(TimeMs now) const { return gone_ ? now + 60'000 : requester_.next_deadline(now); }
+TimeMs RequesterRole::next_deadline(TimeMs now) const {
+  if (gone_) return now + 60'000;
+  const TimeMs next = requester_.next_deadline(now);
+  return record_stale_ ? std::min(next, record_saved_ms_ + record_every_ms) : next;
+}
 
 void RequesterRole::update_record() {
   const auto counts = requester_.counts();
@@ -119,6 +131,7 @@ void RequesterRole::update_record() {
   record_.replicas = counts.replicas;
   record_.paid_micro = counts.paid_micro;
   record_.updated_ms = record_saved_ms_ = node_.now();
+  record_stale_ = false;
   record_.explain.clear();
   for (const auto& [farmer, why] : requester_.explain(node_.now())) record_.explain.push_back(to_hex(farmer) + ": " + why);
   node_.carry(Save{task_bucket, Bytes(task().view()), encode_task_record(record_)});

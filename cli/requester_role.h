@@ -56,6 +56,7 @@ class RequesterRole {
   bool started_ = false, gone_ = false;
   int busy_ = 0;  // fetches and jobs of workers that will come back
   TimeMs due_ms_ = 0, record_saved_ms_ = 0;
+  bool record_stale_ = false;  ///< something happened since what `status` shows was saved
 };
 
 }  // namespace tnode

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
 #include "cli/bundle_disk.h"
 #include "cli/commands.h"
@@ -17,6 +18,7 @@
 #include "cli/pack.h"
 #include "cli/quantities.h"
 #include "cli/requester_role.h"
+#include "cli/runtime_store.h"
 #include "cli/signals.h"
 #include "cli/task_file.h"
 #include "core/amount.h"
@@ -193,12 +195,14 @@ int SeedCommand::coordinate() {
   if (made->goes_on) output_.line("going on with the offer of an earlier run");
   output_.line("task " + to_hex(task_.bundle.torrent.v2_hash) + "  \"" + task_.terms.name + "\", " + std::to_string(record.offer.units) + (record.offer.units == 1 ? " unit" : " units"));
   output_.line("     " + task_magnet());
+  if (auto runtime = runtime_id(task_.spec.runtime); runtime && !find_runtime(*home_, *runtime))
+    output_.line("the runtime " + short_hex(*runtime) + " is not in this home: farmers look for it in the swarm");
   output_.event("task", {{"task_id", to_hex(record.offer.task)}, {"task_magnet", task_magnet()}, {"name", task_.terms.name}, {"units", record.offer.units}, {"listen", endpoint_}});
   node_->add(std::make_unique<RequesterRole>(*node_, std::move(record), task_.bundle,
                                              RequesterRole::Watcher{[this](const Note& note) { show(note); },
                                                                     [this](const TaskRecord& ended, Ending ending, const Requester& requester) { show_end(ended, ending, requester); }}));
   write_torrents();
-  ControlFolder control(*node_, [this](const TaskId& task) {
+  std::optional<ControlFolder> control(std::in_place, *node_, [this](const TaskId& task) {
     for (const auto& requester : node_->requesters())
       if (requester->task() == task) requester->hear(CancelTask{});
   });
@@ -209,7 +213,10 @@ int SeedCommand::coordinate() {
       node_->leave();
     });
   });
-  if (auto ran = node_->run(); !ran) return fail_with(ran.error());
+  auto ran = node_->run();
+  signals.stop();
+  control.reset();
+  if (!ran) return fail_with(ran.error());
   node_.reset();
   return status_;
 }
@@ -231,6 +238,7 @@ void SeedCommand::show(const Note& note) {
   const auto units = task_.spec.array.batch > 0 ? unit_count(task_.spec) : 1;
   const bool few = units <= few_units || output_.verbose();
   if (note.what == "bid") output_.line("bid      " + who + "  " + format_credits(std::atoll(field(note, "price_micro").c_str())) + " credits a unit, " + field(note, "slots") + " slots, " + field(note, "platform"));
+  else if (note.what == "refused" && field(note, "reason") == "preparing_runtime") output_.line("runtime  " + who + "  gets the task's runtime before it bids");
   else if (note.what == "refused") output_.line("refused  " + who + "  " + field(note, "reason") + " " + field(note, "detail"));
   else if (note.what == "lost") output_.line("lost     " + who + "  units " + field(note, "units") + ": " + field(note, "reason"));
   else if (note.what == "escalate") output_.line("differ   unit " + field(note, "unit") + ": the votes do not agree, asking farmer number " + field(note, "replicas"));

@@ -23,7 +23,7 @@ Signals::Signals() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-Signals::~Signals() {
+void Signals::stop() {
   if (!thread_.joinable()) return;
   pthread_kill(thread_.native_handle(), end_of_thread);
   thread_.join();

@@ -9,9 +9,11 @@ class Signals {
  public:
   /// Blocks both signals in the calling thread and all threads it starts later.
   Signals();
-  ~Signals();
+  ~Signals() { stop(); }
   /// From now on `action` runs at each signal, in the signal thread.
   void on_signal(std::function<void(int)> action);
+  /// No action runs any more: to be called before what it uses goes. Both signals stay blocked, for the process is leaving.
+  void stop();
 
  private:
   std::thread thread_;

@@ -28,6 +28,7 @@ struct ExecutionRequest {
   std::uint64_t job = 0;
   std::string task_dir;      ///< verified payload on the host: its `in/` is mounted read-only
   std::vector<std::pair<std::string, std::string>> foreign_inputs;  ///< (name below in/, host folder)
+  std::string runtime_dir;   ///< host folder that is shown as the root; empty: this machine's own /usr
   std::string task_hex;      ///< TNODE_TASK
   std::vector<Invocation> invocations;
   std::vector<std::string> warm;     ///< the program that starts once and forks for each index; empty: none

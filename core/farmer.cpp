@@ -109,7 +109,12 @@ std::string Farmer::why_decline(const Offer& offer) const {
   if (options_.accept == FarmerOptions::AcceptFrom::watched && !watched_.count(offer.task)) return "not_watched";
   if (options_.accept == FarmerOptions::AcceptFrom::listed && !options_.listed.count(offer.requester) && !watched_.count(offer.task)) return "not_listed";
   if (offer.max_price_micro < options_.min_price_micro) return "price_too_low";
-  if (offer.runtime != "host") return "no_runtime";
+  if (offer.runtime != "host") {
+    auto id = runtime_id(offer.runtime);
+    if (!options_.runtimes || !id) return "no_runtime";
+    auto known = runtimes_.find(*id);
+    if (known != runtimes_.end() && known->second.state == RuntimeState::lost) return "no_runtime";
+  }
   if (options_.cpus > 0 && offer.resources.cpus > options_.cpus) return "too_many_cpus";
   if (options_.memory_bytes > 0 && offer.resources.memory_bytes > options_.memory_bytes) return "too_much_memory";
   if (options_.disk_bytes > 0 && offer.resources.disk_bytes > options_.disk_bytes) return "too_much_disk";
@@ -129,8 +134,10 @@ void Farmer::answer(KnownOffer& known, const OfferId& id) {
   known.bid_sent = true;
   if (!known.declined.empty()) {
     note("declined", {{"task", to_hex(known.offer.task)}, {"reason", known.declined}});
-    return refuse(requester, rename_id<Hash>(id), known.declined, "");
+    return refuse(requester, rename_id<Hash>(id), known.declined, known.declined == "no_runtime" ? runtime_problem(known.offer) : "");
   }
+  // A lease begins to run with the award: the runtime, which may be large, is here before the bid.
+  if (!runtime_ready(known.offer)) return refuse(requester, rename_id<Hash>(id), "preparing_runtime", "it bids as soon as the runtime is there");
   Bid bid{id, options_.min_price_micro, options_.slots, options_.slots * options_.queue_per_slot, options_.limit_mode, options_.platform};
   emit(Send{requester, BidMessage{bid}});
   note("bid", {{"task", to_hex(known.offer.task)}, {"price_micro", std::to_string(bid.price_micro)}});
@@ -155,6 +162,7 @@ void Farmer::on_award(const NodeKey& from, const Signed& message) {
   if (award->farmer != options_.key->key() || award->task != offer.task) return refuse(from, about, "not_for_us", "");
   if (!verify_body(from, award_domain, message)) return refuse(from, about, "bad_signature", "award");
   if (std::string reason = why_decline(offer); !reason.empty()) return refuse(from, about, reason, "");
+  if (!runtime_ready(offer)) return refuse(from, about, "preparing_runtime", "it was here and made room for another");
   if (award->price_micro < options_.min_price_micro) return refuse(from, about, "price_too_low", "");
   for (UnitNumber u : award->units)
     if (u >= offer.units) return refuse(from, about, "no_such_unit", std::to_string(u));
@@ -205,10 +213,11 @@ void Farmer::on(const TaskReady& event) {
   // An offer that says less than its task asks for is not worked on.
   std::vector<AwardId> unfit;
   for (const auto& [id, lease] : leases_)
-    if (lease.offer.task == event.task && (unit_count(event.spec) != lease.offer.units || event.spec.resources != lease.offer.resources || event.spec.array.batch != lease.offer.batch))
+    if (lease.offer.task == event.task && (unit_count(event.spec) != lease.offer.units || event.spec.resources != lease.offer.resources || event.spec.array.batch != lease.offer.batch ||
+                                            event.spec.runtime != lease.offer.runtime))
       unfit.push_back(id);
   for (const AwardId& id : unfit) {
-    refuse(leases_.at(id).offer.requester, rename_id<Hash>(id), "offer_mismatch", "the offer's units or resources are not the task's");
+    refuse(leases_.at(id).offer.requester, rename_id<Hash>(id), "offer_mismatch", "the offer's units, resources or runtime are not the task's");
     drop_lease(id, "the offer does not fit its task");
   }
 }
@@ -237,7 +246,7 @@ void Farmer::start_units() {
     if (!waits_for_task(lease)) continue;
     auto task = tasks_.find(lease.offer.task);
     if (task == tasks_.end() || task->second == TaskState::unknown) need_task(lease.offer);
-    if (tasks_[lease.offer.task] != TaskState::ready) continue;
+    if (tasks_[lease.offer.task] != TaskState::ready || !runtime_ready(lease.offer)) continue;
     for (auto& [number, work] : lease.units) {
       if (static_cast<std::int64_t>(running_.size()) >= options_.slots) return;
       if (work.step != Step::waiting) continue;
@@ -414,6 +423,7 @@ void Farmer::on(const Tick&) {
     if (now_ >= ends_ms(lease)) over.push_back(id);
   for (const AwardId& id : over) drop_lease(id, "the lease ended without a verdict");
   std::erase_if(offers_, [&](const auto& entry) { return now_ >= entry.second.offer.expires_ms; });
+  retry_runtimes();
 }
 
 /// A requester that is here and whose units were run decides in its own time, as long as the money is put aside.
@@ -494,6 +504,8 @@ void Farmer::restore_vote(std::string_view, std::string_view value) {
 TimeMs Farmer::next_deadline(TimeMs now) const {
   TimeMs next = now + 60'000;
   for (const auto& [id, lease] : leases_) next = std::min(next, ends_ms(lease));
+  for (const auto& [id, runtime] : runtimes_)
+    if (runtime.state == RuntimeState::lost) next = std::min(next, runtime.retry_ms);
   return std::max(next, now + 1);
 }
 
@@ -506,7 +518,7 @@ std::string Farmer::why_idle() const {
   if (up_.empty()) return "no other tnode node met yet (looking on the DHT, locally and at --peer addresses)";
   std::map<std::string, int> reasons;
   for (const auto& [id, known] : offers_)
-    if (!known.over) ++reasons[known.declined.empty() ? "bid, waiting for an award" : known.declined];
+    if (!known.over) ++reasons[!known.declined.empty() ? known.declined : awaits_runtime(known.offer) ? "its runtime is on its way" : "bid, waiting for an award"];
   if (reasons.empty()) return "met " + std::to_string(up_.size()) + " node(s), none offers a task";
   std::string text;
   for (const auto& [reason, times] : reasons) text += (text.empty() ? "" : ", ") + std::to_string(times) + " offer(s): " + reason;

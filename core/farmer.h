@@ -8,12 +8,15 @@
 
 #include "core/effects.h"
 #include "core/messages.h"
+#include "core/runtime.h"
 
 namespace tnode {
 
 // --- effects that only a farmer has ---
 /// Get a task's torrent and payload; answers TaskReady or TaskLost.
 struct FetchTask { TaskId task; std::array<std::uint8_t, 20> v1_hash{}; NodeKey holder; std::string endpoint; };
+/// Have a runtime ready to run in; answers RuntimeReady or RuntimeLost. `holder` may have it.
+struct PrepareRuntime { RuntimeId runtime; NodeKey holder; std::string endpoint; };
 /// Run one unit; answers UnitRan. The adapter makes the result's torrent.
 struct RunUnit { std::uint64_t job = 0; TaskId task; UnitNumber unit = 0; TimeMs run_ms = 0; std::string warm; };
 struct StopUnit { std::uint64_t job = 0; };
@@ -31,11 +34,14 @@ struct MirrorResult { NodeKey holder; ResultId result; std::array<std::uint8_t, 
 /// Meet a node that only its offer, passed on by others, told of.
 struct Meet { TaskId task; std::array<std::uint8_t, 20> v1_hash{}; std::string endpoint; };
 
-using FarmerEffect = std::variant<Send, Save, Erase, Note, FetchTask, RunUnit, StopUnit, SeedResult, DropResult, KeepHold, WriteCredit, MirrorResult, Meet>;
+using FarmerEffect = std::variant<Send, Save, Erase, Note, FetchTask, PrepareRuntime, RunUnit, StopUnit, SeedResult, DropResult, KeepHold, WriteCredit, MirrorResult, Meet>;
 
 // --- events (PeerCame, PeerLeft, MessageCame, BlockWritten and Tick are shared with the requester) ---
 struct TaskReady { TaskId task; TaskSpec spec; };
 struct TaskLost { TaskId task; std::string reason; };
+struct RuntimeReady { RuntimeId runtime; };
+/// It cannot be had or used here, or is no longer there (`reason` empty).
+struct RuntimeLost { RuntimeId runtime; std::string reason; };
 struct UnitRan {
   std::uint64_t job = 0;
   bool ran = false;             ///< false: the sandbox could not be had; `problem` says why
@@ -60,13 +66,14 @@ struct FarmerOptions {
   std::set<NodeKey> listed;
   std::int64_t cpus = 1, memory_bytes = 0, disk_bytes = 0;  ///< what a task may ask for at most; 0: no bound
   std::string limit_mode, platform;
+  bool runtimes = true;                ///< takes tasks that bring a runtime; else only `host`
   Micro owed_cap_micro = 10'000 * credit_micro;  ///< most that all requesters together may owe us
   Micro requester_line_micro = 1'000 * credit_micro;  ///< most that one requester's chain may be below zero
   Micro balance_micro = 0;             ///< ours at the start
   Bytes nonce_secret;                  ///< votes' nonces are derived from it: a restart gives the same ones
 };
 
-using FarmerEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, TaskReady, TaskLost, UnitRan, HoldBad, ResultMirrored, TaskWatched, Leave, Tick>;
+using FarmerEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, TaskReady, TaskLost, RuntimeReady, RuntimeLost, UnitRan, HoldBad, ResultMirrored, TaskWatched, Leave, Tick>;
 
 class Farmer {
  public:
@@ -85,6 +92,8 @@ class Farmer {
   /// Offers that this farmer could still be awarded units of.
   std::size_t open_offers() const;
   std::size_t running() const { return running_.size(); }
+  /// An open lease needs it: whoever keeps runtimes must not let it go.
+  bool uses(const RuntimeId& runtime) const;
 
  private:
   struct KnownOffer {
@@ -114,6 +123,8 @@ class Farmer {
     std::map<UnitNumber, UnitWork> units;
   };
   enum class TaskState : std::uint8_t { unknown, fetching, ready };
+  enum class RuntimeState : std::uint8_t { unknown, preparing, ready, lost };
+  struct Runtime { RuntimeState state = RuntimeState::unknown; std::string problem; TimeMs retry_ms = 0; };
 
   void on(const PeerCame&);
   void on(const PeerLeft&);
@@ -122,6 +133,8 @@ class Farmer {
   void on(const BlockRefused&);
   void on(const TaskReady&);
   void on(const TaskLost&);
+  void on(const RuntimeReady&);
+  void on(const RuntimeLost&);
   void on(const UnitRan&);
   void on(const HoldBad&);
   void on(const ResultMirrored&);
@@ -139,6 +152,11 @@ class Farmer {
   std::string why_decline(const Offer& offer) const;
   void answer(KnownOffer& known, const OfferId& id);
   void need_task(const Offer& offer);
+  bool runtime_ready(const Offer& offer);
+  std::string runtime_problem(const Offer& offer) const;
+  bool awaits_runtime(const Offer& offer) const;
+  void bid_again(const RuntimeId& runtime);
+  void retry_runtimes();
   static bool waits_for_task(const Lease& lease);
   void start_units();
   void send_commits();
@@ -156,6 +174,7 @@ class Farmer {
   std::map<OfferId, KnownOffer> offers_;
   std::set<TaskId> watched_;
   std::map<TaskId, TaskState> tasks_;
+  std::map<RuntimeId, Runtime> runtimes_;
   std::map<AwardId, Lease> leases_;
   std::map<std::uint64_t, std::pair<AwardId, UnitNumber>> running_;
   std::map<ResultId, NodeKey> mirror_asked_;
@@ -168,6 +187,7 @@ class Farmer {
 
 inline constexpr std::size_t max_offers_known = 10'000;
 inline constexpr int max_sandbox_failures = 3;
+inline constexpr TimeMs runtime_retry_ms = 600'000;  ///< a runtime that could not be had is tried again after this long
 inline constexpr TimeMs lease_slack_ms = 30'000;  ///< kept after a lease's end, in case the requester's clock or channel is late
 
 }  // namespace tnode

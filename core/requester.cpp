@@ -1,5 +1,6 @@
 // What a requester hears: see requester.h. What it does about it is in requester_decide.cpp, what it keeps in requester_records.cpp.
 #include "core/requester.h"
+#include "core/runtime.h"
 
 #include <algorithm>
 
@@ -128,6 +129,7 @@ void Requester::on_bid(const NodeKey& from, const Bid& bid) {
   if (bid.slots < 1 || bid.queue < 1) return refuse(from, rename_id<Hash>(id_), "bad_bid", "slots and queue are at least 1");
   bool fresh = !peer.bid.has_value();
   peer.bid = bid;
+  peer.kind = platform_kind(offer_.runtime, bid.platform);
   peer.window = std::max(peer.window, units_per_slot * bid.slots);
   peer.refusal.clear();
   if (fresh) note("bid", {{"farmer", to_hex(from)}, {"price_micro", std::to_string(bid.price_micro)}, {"slots", std::to_string(bid.slots)},
@@ -211,7 +213,9 @@ void Requester::on_refuse(const NodeKey& from, const Refuse& refuse_message) {
   if (refuse_message.about == rename_id<Hash>(id_)) {
     peer.answered = true;
     peer.bid.reset();
-    peer.refusal = refuse_message.reason + (refuse_message.detail.empty() ? "" : ": " + refuse_message.detail);
+    std::string why = refuse_message.reason + (refuse_message.detail.empty() ? "" : ": " + refuse_message.detail);
+    if (why == peer.refusal) return;  // offers are repeated, and so are their answers
+    peer.refusal = std::move(why);
     note("refused", {{"farmer", to_hex(from)}, {"reason", refuse_message.reason}, {"detail", refuse_message.detail}});
     return;
   }

@@ -81,6 +81,7 @@ class Requester {
     TimeMs left_ms = 0;
     bool answered = false;          // a bid or a refusal came
     std::optional<Bid> bid;
+    std::string kind;               // of its last bid: what its results may depend on besides the task
     std::string refusal;            // why there is no usable bid
     std::int64_t outstanding = 0;   // units leased and not run: a committed one takes no place in a farmer's queue
     std::int64_t window = 0;        // most that it may hold now: grows while it is quick, so that late comers find work too
@@ -152,6 +153,8 @@ class Requester {
   bool may_lease_now() const;
   bool usable(const Peer& peer) const;
   std::int64_t capacity(const Peer& peer) const;
+  using Kinds = std::map<std::string, std::vector<NodeKey>>;
+  bool fits_kind(const Unit& unit, const NodeKey& farmer, const Kinds& kinds) const;
   static void widen(Peer& peer, TimeMs took_ms);
   std::uint64_t draw(std::uint64_t bound);
   void refuse(const NodeKey& to, const Hash& about, std::string reason, std::string detail);

@@ -260,6 +260,9 @@ void Requester::lease_units() {
   std::vector<std::pair<NodeKey, std::uint64_t>> pool;
   for (const auto& [key, peer] : peers_)
     if (usable(peer) && capacity(peer) > 0) pool.emplace_back(key, draw_weight(reputations_[key], peer.bid->price_micro, offer_.max_price_micro));
+  Kinds kinds;
+  for (const auto& [key, peer] : peers_)
+    if (usable(peer)) kinds[peer.kind].push_back(key);
   std::int64_t demand = 0;
   for (UnitNumber u : hungry_) demand += units_[u].want - static_cast<std::int64_t>(units_[u].active.size() + units_[u].votes.size());
   if (pool.empty() || demand <= 0) return;
@@ -278,12 +281,29 @@ void Requester::lease_units() {
     for (UnitNumber u : hungry_) {
       if (units.size() >= room) break;
       const Unit& unit = units_[u];
-      if (unit.active.count(farmer) || unit.votes.count(farmer)) continue;
+      if (unit.active.count(farmer) || unit.votes.count(farmer) || !fits_kind(unit, farmer, kinds)) continue;
       units.push_back(u);
     }
     if (units.empty()) { pool.erase(pool.begin() + static_cast<std::ptrdiff_t>(chosen)); continue; }
     make_award(farmer, std::move(units));
   }
+}
+
+/// Like is paired with like, as long as there is any: what runs on different systems may differ without anybody lying.
+bool Requester::fits_kind(const Unit& unit, const NodeKey& farmer, const Kinds& kinds) const {
+  if (kinds.size() < 2) return true;
+  const std::string& own = peers_.at(farmer).kind;
+  auto enough = [this](const std::vector<NodeKey>& farmers) { return static_cast<std::int64_t>(farmers.size()) >= offer_.agree; };
+  std::set<std::string> there;
+  // After a restart one that did not bid yet is of no kind.
+  auto count = [&](const NodeKey& key) { if (auto other = peers_.find(key); other != peers_.end()) there.insert(other->second.kind); };
+  for (const auto& [key, award] : unit.active) count(key);
+  for (const auto& [key, cast] : unit.votes) count(key);
+  if (there.empty()) return enough(kinds.at(own)) || std::none_of(kinds.begin(), kinds.end(), [&](const auto& kind) { return enough(kind.second); });
+  if (there.count(own)) return true;
+  return std::none_of(kinds.begin(), kinds.end(), [&](const auto& kind) {
+    return there.count(kind.first) && std::any_of(kind.second.begin(), kind.second.end(), [&](const NodeKey& other) { return !unit.active.count(other) && !unit.votes.count(other); });
+  });
 }
 
 void Requester::make_award(const NodeKey& farmer, std::vector<UnitNumber> units) {

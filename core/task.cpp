@@ -5,7 +5,7 @@
 
 #include "core/bundle_paths.h"
 #include "core/dict_reader.h"
-#include "core/magnet.h"
+#include "core/runtime.h"
 
 namespace tnode {
 namespace {
@@ -149,10 +149,7 @@ Result<TaskSpec> decode_manifest(std::string_view bytes) {
 Result<void> check_task(const TaskSpec& spec) {
   if (spec.command.empty() || spec.command.size() > max_command_parts || spec.command.front().empty()) return refused("the command is empty or has more than " + std::to_string(max_command_parts) + " parts");
   if (!spec.warm.empty() && (spec.warm.size() > max_command_parts || spec.warm.front().empty())) return refused("the warm command has no program or more than " + std::to_string(max_command_parts) + " parts");
-  if (spec.runtime != "host") {
-    auto magnet = parse_magnet(spec.runtime);
-    if (!magnet || format_magnet(Magnet{magnet->v2_hash, {}, "", {}}) != spec.runtime) return refused("the runtime is neither 'host' nor the magnet link of a v2 hash alone");
-  }
+  if (spec.runtime != "host" && !runtime_id(spec.runtime)) return refused("the runtime is neither 'host' nor the magnet link of a v2 hash alone");
   std::vector<std::string> inputs;
   for (const auto& input : spec.foreign_inputs) inputs.push_back("in/" + input.to);
   if (auto good = check_bundle_paths(inputs); !good) return refused("foreign input: " + good.error().message);

@@ -3,18 +3,23 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "core/runtime.h"
+
 namespace tnode {
 namespace fs = std::filesystem;
 namespace {
 
 // /dev/shm is where POSIX semaphores and shared memory live; small, and charged to the memory limit like all of tmpfs.
 constexpr std::int64_t shared_memory_bytes = 64LL << 20;
+// Each folder at a runtime's root is a mount of its own.
+constexpr std::size_t max_root_entries = 256;
 
 }  // namespace
 
-HostLayout look_at_host() {
-  HostLayout host;
+RootLayout look_at_host() {
+  RootLayout host;
   std::error_code ec;
+  host.folders.emplace_back("/usr");
   for (const char* name : {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"}) {
     if (fs::is_symlink(name, ec)) host.links.emplace_back(name, fs::read_symlink(name, ec).string());
     else if (fs::is_directory(name, ec)) host.folders.emplace_back(name);
@@ -25,18 +30,36 @@ HostLayout look_at_host() {
   return host;
 }
 
-std::vector<std::string> sandbox_arguments(const SandboxPlan& plan, const HostLayout& host, const SandboxDescriptors& descriptors) {
+Result<RootLayout> look_at_runtime(const std::string& dir, const std::string& shown_as) {
+  RootLayout root;
+  root.host_dir = shown_as;
+  std::error_code ec;
+  if (!fs::is_directory(fs::symlink_status(dir, ec))) return fail(Code::not_found, "the task's runtime is not in " + dir);
+  for (const auto& entry : fs::directory_iterator(dir, ec)) {
+    const std::string name = entry.path().filename().string();
+    if (belongs_to_machine(name)) continue;
+    if (entry.is_symlink(ec)) root.links.emplace_back("/" + name, fs::read_symlink(entry.path(), ec).string());
+    else if (entry.is_directory(ec)) root.folders.push_back("/" + name);
+    root.whole_etc = root.whole_etc || name == "etc";
+  }
+  if (root.folders.size() + root.links.size() > max_root_entries) return fail(Code::invalid, "the task's runtime has more than " + std::to_string(max_root_entries) + " folders at its root");
+  std::sort(root.folders.begin(), root.folders.end());
+  std::sort(root.links.begin(), root.links.end());
+  if (ec) return fail(Code::io, "cannot read the task's runtime in " + dir + ": " + ec.message());
+  return root;
+}
+
+std::vector<std::string> sandbox_arguments(const SandboxPlan& plan, const RootLayout& root, const SandboxDescriptors& descriptors) {
   std::vector<std::string> argv;
   auto add = [&argv](auto&&... parts) { (argv.emplace_back(parts), ...); };
   const std::string uid = std::to_string(sandbox_uid), disk = std::to_string(std::max<std::int64_t>(plan.disk_bytes, 1));
   add("bwrap", "--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try");
   add("--disable-userns", "--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL");
   add("--uid", uid, "--gid", uid, "--hostname", "tnode", "--clearenv");
-  add("--ro-bind", "/usr", "/usr");
-  for (const auto& folder : host.folders) add("--ro-bind", folder, folder);
-  for (const auto& [where, to] : host.links) add("--symlink", to, where);
-  add("--perms", "0755", "--dir", "/etc");
-  for (const auto& path : host.etc) add("--ro-bind", path, path);
+  for (const auto& folder : root.folders) add("--ro-bind", root.host_dir + folder, folder);
+  for (const auto& [where, to] : root.links) add("--symlink", to, where);
+  if (!root.whole_etc) add("--perms", "0755", "--dir", "/etc");
+  for (const auto& path : root.etc) add("--ro-bind", path, path);
   add("--perms", "0444", "--ro-bind-data", std::to_string(descriptors.passwd), "/etc/passwd");
   add("--perms", "0444", "--ro-bind-data", std::to_string(descriptors.group), "/etc/group");
   // bubblewrap 0.8 leaves parts of /proc/sys writable when root started it: read-only over all of it.

@@ -7,13 +7,18 @@
 
 namespace tnode {
 
-/// What the host has at its root: decided once, when the runner starts.
-struct HostLayout {
-  std::vector<std::string> folders;                              ///< of /bin /sbin /lib …: real folders, bound read-only
-  std::vector<std::pair<std::string, std::string>> links;        ///< those that are links into /usr: (where, to)
+/// What a task sees at its root besides what the sandbox makes: this machine's, looked at when the runner starts, or a runtime's.
+struct RootLayout {
+  std::string host_dir;                                          ///< where it is outside; empty: at the machine's own root
+  std::vector<std::string> folders;                              ///< /usr, /bin …: real folders, bound read-only
+  std::vector<std::pair<std::string, std::string>> links;        ///< those that are links, into /usr mostly: (where, to)
   std::vector<std::string> etc;                                  ///< files and folders below /etc that programs need to start
+  bool whole_etc = false;                                        ///< /etc is one of the folders; it has a passwd and a group
 };
-HostLayout look_at_host();
+RootLayout look_at_host();
+/// Of an unpacked runtime: all its folders and links but those that the sandbox makes itself. `shown_as` is the folder's name for
+/// the sandbox's user. `not_found` when there is no such folder.
+Result<RootLayout> look_at_runtime(const std::string& dir, const std::string& shown_as);
 
 /// Descriptors that bubblewrap finds open, by number; everything else is closed before.
 struct SandboxDescriptors {
@@ -31,7 +36,7 @@ struct SandboxPlan {
 };
 
 /// The whole command line, "bwrap" first. Mounts happen in this order.
-std::vector<std::string> sandbox_arguments(const SandboxPlan& plan, const HostLayout& host, const SandboxDescriptors& descriptors = {});
+std::vector<std::string> sandbox_arguments(const SandboxPlan& plan, const RootLayout& root, const SandboxDescriptors& descriptors = {});
 
 /// Where the one writable file system is inside; out/ and /tmp are links into it.
 inline constexpr const char* sandbox_scratch = "/scratch";

@@ -34,7 +34,7 @@ namespace {
 constexpr const char* user_name = "tnode";  // preferred over nobody, whom other services run as too
 constexpr uid_t nobody = 65534;
 constexpr TimeMs idle_kept_ms = 5'000;  // a sandbox waits so long for the next unit of its task
-constexpr const char* visible_folders[] = {"tasks", "inputs"};  // of the home: what sandboxes may be shown
+constexpr const char* visible_folders[] = {"tasks", "inputs", "results", "runtimes"};  // of the home: what sandboxes may be shown; an input may be a result
 
 std::string errno_text(const std::string& what) { return what + ": " + std::strerror(errno); }
 

@@ -16,15 +16,15 @@ namespace tnode {
 /// What a request wants shown, checked; `invalid` for what must not be shown.
 struct SandboxHost;
 Result<SandboxPlan> plan_for(const SandboxHost& host, const ExecutionRequest& request);
-/// The folders and files of a plan that a task reads, as the kernel knows them: one that was deleted and made again is another.
-std::vector<std::pair<dev_t, ino_t>> identities(const SandboxPlan& plan);
+/// The folders and files that a task reads, as the kernel knows them: one that was deleted and made again is another.
+std::vector<std::pair<dev_t, ino_t>> identities(const SandboxPlan& plan, const std::string& runtime_dir);
 
 /// What all sandboxes of a runner share.
 struct SandboxHost {
   std::string bwrap;                       ///< path of bubblewrap
   std::string init_path;                   ///< the first process's program, where the sandbox's user can read it
   std::string warm_python_path;            ///< tnode's warm command for Python, likewise
-  HostLayout layout;
+  RootLayout layout;
   int seccomp = -1, passwd = -1, group = -1;
   std::optional<std::pair<uid_t, gid_t>> drop_to;  ///< set when the runner is root
   std::string home, home_view;             ///< the home folder, and where the sandbox's user sees it
@@ -88,7 +88,7 @@ class Sandbox {
   SandboxHost& host_;
   SandboxPlan plan_;
   std::vector<std::pair<dev_t, ino_t>> shown_;  ///< which folders the plan's inputs were when it started
-  std::string task_hex_;
+  std::string task_hex_, runtime_dir_;
   RunLimits limits_;
   std::vector<std::string> warm_;
   std::map<std::string, std::string> warm_env_;

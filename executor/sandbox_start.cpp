@@ -73,7 +73,7 @@ Result<SandboxPlan> plan_for(const SandboxHost& host, const ExecutionRequest& re
   return plan;
 }
 
-std::vector<std::pair<dev_t, ino_t>> identities(const SandboxPlan& plan) {
+std::vector<std::pair<dev_t, ino_t>> identities(const SandboxPlan& plan, const std::string& runtime_dir) {
   std::vector<std::pair<dev_t, ino_t>> found;
   auto add = [&](const std::string& path) {
     struct stat st{};
@@ -81,6 +81,7 @@ std::vector<std::pair<dev_t, ino_t>> identities(const SandboxPlan& plan) {
   };
   if (!plan.inputs_dir.empty()) add(plan.inputs_dir);
   for (const auto& [name, path] : plan.inputs) add(path);
+  if (!runtime_dir.empty()) add(runtime_dir);
   return found;
 }
 
@@ -88,8 +89,14 @@ Result<void> Sandbox::start() {
   auto made = plan_for(host_, unit_->request());
   if (!made) return made.error();
   plan_ = std::move(*made);
-  shown_ = identities(plan_);
-  auto arguments = sandbox_arguments(plan_, host_.layout);
+  shown_ = identities(plan_, runtime_dir_);
+  RootLayout runtime;
+  if (!runtime_dir_.empty()) {
+    auto seen = look_at_runtime(runtime_dir_, host_.view(runtime_dir_));
+    if (!seen) return seen.error();
+    runtime = std::move(*seen);
+  }
+  auto arguments = sandbox_arguments(plan_, runtime_dir_.empty() ? host_.layout : runtime);
   int control[2], errors[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control) != 0) return fail(Code::io, std::string("socketpair: ") + std::strerror(errno));
   control_ = control[0];

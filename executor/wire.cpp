@@ -42,7 +42,7 @@ Bytes encode_request(const ExecutionRequest& r) {
   return bencode::encode(Dictionary{
       {"foreign", pairs(r.foreign_inputs)}, {"invocations", std::move(invocations)}, {"job", static_cast<std::int64_t>(r.job)},
       {"limits", List{l.wall_ms, l.cpus, l.memory_bytes, l.disk_bytes, l.processes, l.open_files, l.output_files, l.stdio_bytes}},
-      {"outputs", std::move(outputs)}, {"result", r.result_dir}, {"task", r.task_dir}, {"task hex", r.task_hex}, {"warm", std::move(warm)}, {"warm env", std::move(warm_env)}});
+      {"outputs", std::move(outputs)}, {"result", r.result_dir}, {"runtime", r.runtime_dir}, {"task", r.task_dir}, {"task hex", r.task_hex}, {"warm", std::move(warm)}, {"warm env", std::move(warm_env)}});
 }
 
 Result<ExecutionRequest> decode_request(std::string_view bytes) {
@@ -69,6 +69,7 @@ Result<ExecutionRequest> decode_request(std::string_view bytes) {
     if (limits[i].integer()) *fields[i] = *limits[i].integer();
   for (const auto& pattern : reader.list("outputs", max_outputs)) r.outputs.push_back(text_of(pattern));
   r.result_dir = reader.bytes("result", any_size);
+  r.runtime_dir = reader.bytes("runtime", any_size);
   r.task_dir = reader.bytes("task", any_size);
   r.task_hex = reader.bytes("task hex", any_size);
   for (const auto& part : reader.list("warm", max_command_parts)) r.warm.push_back(text_of(part));

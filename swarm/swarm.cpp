@@ -52,6 +52,13 @@ void raise_descriptor_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/// How many others an address of ours may be of use to: the more, the larger.
+int reach(const lt::address& address) {
+  if (address.is_loopback()) return 0;
+  if (address.is_v6() && address.to_v6().is_link_local()) return 1;
+  return address.is_v6() ? 2 : 3;
+}
+
 }  // namespace
 
 struct Swarm::Impl {
@@ -75,8 +82,11 @@ struct Swarm::Impl {
 
   std::mutex mutex;
   std::condition_variable listen_changed;
-  std::string endpoint, listen_problem;
-  bool tcp_listens = false, udp_listens = false;
+  struct Listening {
+    lt::tcp::endpoint tcp;
+    bool tcp_listens = false, udp_listens = false;
+    std::string problem;
+  } listening;
   Health health;
   std::vector<std::pair<NodeKey, Bytes>> outbox;
 
@@ -103,6 +113,7 @@ struct Swarm::Impl {
   void search();
   void run_fetch_timer();
   void on_alerts();
+  void hear_listening(const std::vector<lt::alert*>& alerts);
   void on_alert(const lt::alert& alert);
   void dial(const lt::tcp::endpoint& endpoint_to) { if (board.is_valid()) board.connect_peer(endpoint_to); }
   std::string dht_state_path() const { return options.data_dir + "/dht.state"; }
@@ -141,9 +152,9 @@ Result<void> Swarm::Impl::start() {
   post([this] { if (options.join_board) join_board(); });
 
   std::unique_lock lock(mutex);
-  listen_changed.wait_for(lock, listen_wait, [this] { return (tcp_listens && udp_listens) || !listen_problem.empty(); });
-  if (!listen_problem.empty() || endpoint.empty()) {
-    std::string why = listen_problem.empty() ? "no answer from libtorrent" : listen_problem;
+  listen_changed.wait_for(lock, listen_wait, [this] { return (listening.tcp_listens && listening.udp_listens) || !listening.problem.empty(); });
+  if (!listening.problem.empty() || !listening.tcp_listens) {
+    std::string why = listening.problem.empty() ? "no answer from libtorrent" : listening.problem;
     lock.unlock();
     stop();
     return fail(Code::unavailable, "cannot listen on " + (options.listen.empty() ? std::string("the default port") : options.listen) + ": " + why +
@@ -256,24 +267,31 @@ void Swarm::Impl::on_alerts() {
   if (!session || stopping) return;
   std::vector<lt::alert*> alerts;
   session->pop_alerts(&alerts);
+  hear_listening(alerts);
   for (const lt::alert* alert : alerts) on_alert(*alert);
 }
 
-void Swarm::Impl::on_alert(const lt::alert& alert) {
-  if (auto* listens = lt::alert_cast<lt::listen_succeeded_alert>(&alert)) {
-    std::lock_guard lock(mutex);
-    if (listens->socket_type == lt::socket_type_t::tcp) {
-      tcp_listens = true;
-      if (endpoint.empty()) endpoint = format_endpoint(lt::tcp::endpoint(listens->address, static_cast<std::uint16_t>(listens->port)));
+/// Sockets are opened all at once, one alert each: who waits for them is to see all.
+void Swarm::Impl::hear_listening(const std::vector<lt::alert*>& alerts) {
+  std::lock_guard lock(mutex);
+  for (const lt::alert* alert : alerts) {
+    if (auto* listens = lt::alert_cast<lt::listen_succeeded_alert>(alert)) {
+      const lt::tcp::endpoint at(listens->address, static_cast<std::uint16_t>(listens->port));
+      if (listens->socket_type == lt::socket_type_t::tcp && (!listening.tcp_listens || reach(at.address()) > reach(listening.tcp.address()))) {
+        listening.tcp_listens = true;
+        listening.tcp = at;
+      }
+      if (listens->socket_type == lt::socket_type_t::utp) listening.udp_listens = true;
+    } else if (auto* failed = lt::alert_cast<lt::listen_failed_alert>(alert)) {
+      // An interface without IPv6 fails beside one that works: only a node that listens nowhere has a problem.
+      if (!options.listen.empty() && failed->socket_type != lt::socket_type_t::tcp_ssl) listening.problem = failed->error.message();
     }
-    if (listens->socket_type == lt::socket_type_t::utp) udp_listens = true;
-    listen_changed.notify_all();
-  } else if (auto* failed = lt::alert_cast<lt::listen_failed_alert>(&alert)) {
-    std::lock_guard lock(mutex);
-    // An interface without IPv6 fails beside one that works: only a node that listens nowhere has a problem.
-    if (!options.listen.empty() && failed->socket_type != lt::socket_type_t::tcp_ssl) listen_problem = failed->error.message();
-    listen_changed.notify_all();
-  } else if (lt::alert_cast<lt::dht_bootstrap_alert>(&alert)) {
+  }
+  listen_changed.notify_all();
+}
+
+void Swarm::Impl::on_alert(const lt::alert& alert) {
+  if (lt::alert_cast<lt::dht_bootstrap_alert>(&alert)) {
     {
       std::lock_guard lock(mutex);
       health.dht_running = true;
@@ -351,7 +369,7 @@ void Swarm::ban(const NodeKey& key) {
 
 std::string Swarm::listen_endpoint() const {
   std::lock_guard lock(impl_->mutex);
-  return impl_->endpoint;
+  return format_endpoint(impl_->listening.tcp);
 }
 
 Swarm::Health Swarm::health() const {

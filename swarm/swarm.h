@@ -21,6 +21,8 @@ struct SwarmOptions {
   bool join_board = true;
   bool bulk = false;                   ///< mmap disk back end (long-lived, large data) instead of posix
   Seed key_seed{};                     ///< the node key: TLS identity
+
+  bool listens_everywhere() const { return listen.empty() || listen.starts_with("0.0.0.0:") || listen.starts_with("[::]:"); }
 };
 
 /// A complete bundle on disk, or about to be there.
@@ -76,7 +78,7 @@ class Swarm {
   /// Removes a key's channels and refuses new ones until the swarm stops.
   void ban(const NodeKey& key);
 
-  std::string listen_endpoint() const;  ///< "IP:PORT" really listened on
+  std::string listen_endpoint() const;  ///< "IP:PORT" really listened on; of several the one that most others may reach
   struct Health { int dht_nodes = 0; int peers = 0; int channels = 0; bool dht_running = false; };
   Health health() const;
 

@@ -122,12 +122,24 @@ std::string expected_of(const Probe& probe, const ExecutionReport& report, const
   return over_ms < 0 ? "timeout" : "cpu_limit";
 }
 
+/// The programs by name, read while we still may: an ordinary user need not see the source folder.
+const std::map<std::string, std::string>& programs() {
+  static const auto found = [] {
+    std::map<std::string, std::string> read;
+    for (const char* script : {"escapes", "exhaustions", "poison"}) {
+      read[script] = content_of(std::string(TNODE_SOURCE_DIR) + "/tests/hostile/" + script + ".py");
+      REQUIRE(!read[script].empty());
+    }
+    return read;
+  }();
+  return found;
+}
+
 /// Runs all probes; one line each that was not as expected.
 std::string run_probes() {
   Listener listener;
   SandboxFixture f;
-  for (const char* script : {"escapes", "exhaustions", "poison"})
-    write_file(f.task_dir() + "/in/" + script + ".py", content_of(std::string(TNODE_SOURCE_DIR) + "/tests/hostile/" + script + ".py"));
+  for (const auto& [name, text] : programs()) write_file(f.task_dir() + "/in/" + name + ".py", text);
   const std::string mode = f.executor->state().limit_mode + (geteuid() == 0 ? " (root)" : " (user)");
   const bool watched = f.executor->state().limit_mode == "watchdog";
   std::string wrong;
@@ -161,6 +173,7 @@ TEST_CASE("hostile_programs_come_to_the_end_they_must_under_control_groups_or_as
 
 TEST_CASE("hostile_programs_come_to_the_end_they_must_for_an_ordinary_user") {
   if (geteuid() != 0) return;  // the test above did that
+  (void)programs();
   int out[2];
   REQUIRE(pipe(out) == 0);
   const pid_t child = fork();

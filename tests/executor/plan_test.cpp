@@ -1,11 +1,15 @@
 #include "executor/plan.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 
 #include "executor/pattern.h"
 #include "tests/catch.h"
+#include "tests/temp_dir.h"
 
 using namespace tnode;
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -15,7 +19,7 @@ using Arguments = std::vector<std::string>;
 std::size_t place(const Arguments& all, const Arguments& part) { return static_cast<std::size_t>(std::search(all.begin(), all.end(), part.begin(), part.end()) - all.begin()); }
 bool has(const Arguments& all, const Arguments& part) { return place(all, part) < all.size(); }
 
-HostLayout merged_usr() { return {{"/lib32"}, {{"/bin", "usr/bin"}, {"/lib64", "usr/lib64"}}, {"/etc/ld.so.cache"}}; }
+RootLayout merged_usr() { return {"", {"/usr", "/lib32"}, {{"/bin", "usr/bin"}, {"/lib64", "usr/lib64"}}, {"/etc/ld.so.cache"}, false}; }
 
 SandboxPlan a_plan() {
   SandboxPlan plan;
@@ -58,6 +62,31 @@ TEST_CASE("a_plan_leaves_one_place_to_write_and_seals_the_rest") {
   REQUIRE(place(argv, {"--symlink", "/scratch/out", "/work/out"}) < place(argv, {"--remount-ro", "/"}));
   REQUIRE(place(argv, {"--remount-ro", "/"}) < argv.size());
   REQUIRE(argv.back() == "/init");
+}
+
+TEST_CASE("a_runtime_takes_the_place_of_everything_of_the_hosts") {
+  const TempDir dir;
+  for (const char* folder : {"usr/bin", "etc", "opt", "proc/self", "work", "tmp"}) fs::create_directories(dir.path + "/" + folder);
+  fs::create_symlink("usr/bin", dir.path + "/bin");
+  fs::create_symlink("/etc", dir.path + "/run");
+  std::ofstream(dir.path + "/file") << "not shown";
+  const auto root = look_at_runtime(dir.path, "/mnt/runtimes/x/root");
+  REQUIRE(root);
+  const auto argv = sandbox_arguments(a_plan(), *root);
+  for (const char* folder : {"/usr", "/etc", "/opt"}) {
+    INFO(folder);
+    REQUIRE(has(argv, {"--ro-bind", std::string("/mnt/runtimes/x/root") + folder, folder}));
+  }
+  REQUIRE(has(argv, {"--symlink", "usr/bin", "/bin"}));
+  REQUIRE_FALSE(has(argv, {"--dir", "/etc"}));
+  for (const char* own : {"/usr", "/mnt/runtimes/x/root/proc", "/mnt/runtimes/x/root/work", "/mnt/runtimes/x/root/tmp", "/mnt/runtimes/x/root/file", "/etc/ld.so.cache"}) {
+    INFO(own);
+    REQUIRE_FALSE(has(argv, {"--ro-bind", own}));
+  }
+  REQUIRE_FALSE(has(argv, {"/run"}));
+  REQUIRE(place(argv, {"--ro-bind", "/mnt/runtimes/x/root/etc", "/etc"}) < place(argv, {"/etc/passwd"}));
+  REQUIRE_FALSE(look_at_runtime(dir.path + "/bin", "/x"));
+  REQUIRE_FALSE(look_at_runtime(dir.path + "/none", "/x"));
 }
 
 TEST_CASE("a_plan_puts_inputs_of_several_torrents_side_by_side_read_only") {

@@ -129,6 +129,10 @@ left += [fcntl.fcntl(n, fcntl.F_GETFL) & os.O_NONBLOCK for n in range(3) if fcnt
 left += [fcntl.fcntl(n, 1032) for n in (1, 2) if fcntl.fcntl(n, 1032) != 65536]
 left += ['env'] * ('POISON' in os.environ) + ['cwd'] * (os.getcwd() != '/work') + ['umask'] * (os.umask(0o22) != 0o22)
 left += ['processes'] * (sum(n.isdigit() for n in os.listdir('/proc')) > 3)
+try:
+  open('/proc/%d/mem' % os.getppid(), 'r+b')
+  left.append('memory')
+except OSError: pass
 builtins.poison = sys.poison = json.poison = 1
 os.environ['POISON'] = '1'; os.chdir('/'); os.umask(0)
 for n in range(3): fcntl.fcntl(n, fcntl.F_SETFL, os.O_NONBLOCK)

@@ -123,6 +123,16 @@ def a_second_seed_has_the_answer_at_once(program):
         assert status == 0 and json.loads(out)["state"] == "done"
 
 
+def a_task_reads_the_result_of_another(program):
+    with Net(program) as net:
+        farmers = [net.farmer(f"farmer{i}") for i in range(2)]
+        peers = [f.listen for f in farmers]
+        first = finish(net, net.seed("requester", net.task("t", SMALL, WORD), peers=peers))
+        second = 'tnode: 1\nname: chained\ncommand: [sh, -c, "cat in/data/out/* > out/all"]\ninputs: [{from: "%s", to: data}]\ntimeouts: {queue: 30s}\n' % first["result_magnet"]
+        answer = finish(net, net.seed("requester", net.task("u", second), peers=peers))
+        assert open(answer["out"] + "/all").read() == "".join(f"hello\n{index}\n" for index in range(10))
+
+
 def a_result_comes_with_proof_of_who_agreed(program):
     with Net(program) as net:
         farmers = [net.farmer(f"farmer{i}") for i in range(2)]
@@ -276,5 +286,6 @@ def a_cancelled_task_gives_back_what_was_held(program):
 
 if __name__ == "__main__":
     main([farmers_are_found_by_dht_alone, farmers_are_found_by_peer_alone, the_order_of_starting_does_not_matter, a_watched_task_is_taken_and_its_file_filed_away,
-          a_task_yaml_in_the_watch_folder_is_offered, a_dry_run_says_the_cost_and_writes_nothing, a_second_seed_has_the_answer_at_once, a_result_comes_with_proof_of_who_agreed, a_liar_is_outvoted_and_not_paid, a_failing_task_is_paid_and_explains_itself,
+          a_task_yaml_in_the_watch_folder_is_offered, a_dry_run_says_the_cost_and_writes_nothing, a_second_seed_has_the_answer_at_once, a_task_reads_the_result_of_another,
+          a_result_comes_with_proof_of_who_agreed, a_liar_is_outvoted_and_not_paid, a_failing_task_is_paid_and_explains_itself,
           a_requester_killed_again_and_again_goes_on, farmers_killed_again_and_again_are_not_missed, nothing_outlives_a_killed_farmer, a_cancelled_task_gives_back_what_was_held])

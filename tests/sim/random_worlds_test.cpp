@@ -1,5 +1,6 @@
 // Worlds drawn from a seed: first everything goes wrong and the laws must hold; then it heals and every task must end as it should.
 // TNODE_SIM_SEED=N runs that world alone (TNODE_SIM_TRACE=1 tells its story), TNODE_SIM_RUNS=N that many of them.
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 
@@ -48,6 +49,7 @@ TaskTerms drawn_task(Random& random) {
   terms.run_ms = random.chance(500) ? 2'000 : 20'000;
   terms.fails = random.chance(150);
   terms.large = random.chance(300);
+  terms.own_runtime = random.chance(250);
   return terms;
 }
 
@@ -101,6 +103,7 @@ void live_through(std::uint64_t seed, Tally& tally) {
     terms.behaviour = drawn_behaviour(random);
     terms.price_micro = random.between(1, 5'000) * 1'000;
     terms.slots = random.between(1, 3);
+    if (random.chance(300)) terms.platform = random.chance(500) ? "debian-13/x86_64" : "debian-12/aarch64";
     world.add(terms);
   }
   // Some meet only through others, who pass the offer on.

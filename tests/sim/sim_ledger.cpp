@@ -1,5 +1,6 @@
 #include "tests/sim/sim_ledger.h"
 
+#include <algorithm>
 #include <set>
 
 #include "core/amount.h"

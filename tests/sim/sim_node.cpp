@@ -1,8 +1,10 @@
 #include "tests/sim/sim_node.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "tests/sim/story.h"
+#include "tests/sim/violation.h"
 #include "tests/sim/world.h"
 
 namespace tnode::sim {
@@ -22,7 +24,7 @@ FarmerOptions farmer_options(const KeyPair& key, const NodeTerms& terms, Micro b
   options.min_price_micro = terms.price_micro;
   options.balance_micro = balance;
   options.limit_mode = "cgroup2";
-  options.platform = "debian-12/x86_64";
+  options.platform = terms.platform;
   if (!terms.nonce_is_known) options.nonce_secret = Bytes(domain_hash("nonce-secret", Bytes(reinterpret_cast<const char*>(key.seed().data()), key.seed().size())).view());
   return options;
 }
@@ -98,6 +100,7 @@ void SimNode::crash(TimeMs down_ms) {
   unclaimed_.clear();
   ready_.clear();
   jobs_.clear();
+  if (world_.random().chance(300)) runtimes_.clear();  // half unpacked
   after_commit_.clear();
   when_durable_.clear();
   farmer_started_ = transaction_ = wrote_blocks_ = awake_ = false;
@@ -327,6 +330,7 @@ void SimNode::carry(const FarmerEffect& effect) {
       hear(TaskReady{task, task_of(world_, task)->spec});
     });
   }
+  if (auto* runtime = std::get_if<PrepareRuntime>(&effect)) return prepare(*runtime);
   if (auto* keep = std::get_if<KeepHold>(&effect)) {
     auto kept = writing().keep_foreign(*decode_block(keep->block));
     if (!kept) hear(HoldBad{keep->award, kept.error().message});
@@ -347,8 +351,29 @@ void SimNode::carry(const FarmerEffect& effect) {
   }
 }
 
+void SimNode::prepare(const PrepareRuntime& effect) {
+  if (runtimes_.count(effect.runtime)) return hear(RuntimeReady{effect.runtime});
+  const bool lost = world_.random().chance(world_.faults().failed_fetch);
+  later(world_.random().between(1, 2'000), [this, runtime = effect.runtime, lost] {
+    if (lost) return hear(RuntimeLost{runtime, "nobody has it"});
+    runtimes_.insert(runtime);
+    hear(RuntimeReady{runtime});
+    if (world_.random().chance(world_.faults().failed_fetch)) later(world_.random().between(1, 60'000), [this] { let_runtimes_go(); });
+  });
+}
+
+void SimNode::let_runtimes_go() {
+  if (!farmer_) return;
+  std::erase_if(runtimes_, [this](const RuntimeId& id) {
+    if (farmer_->uses(id)) return false;
+    hear(RuntimeLost{id, {}});
+    return true;
+  });
+}
+
 void SimNode::run_unit(const RunUnit& effect) {
   const SimTask& task = *task_of(world_, effect.task);
+  if (task.terms.own_runtime && !runtimes_.count(the_runtime())) throw Violation("a unit runs without its runtime");
   const RunOfUnit right = truth(task, effect.unit);
   UnitRan ran;
   ran.job = effect.job;
@@ -447,6 +472,7 @@ SimTask& SimNode::offer(const TaskTerms& terms) {
   task->spec.command = {"true"};
   task->spec.array.last = static_cast<std::int64_t>(terms.units) * terms.batch - 1;
   task->spec.array.batch = terms.batch;
+  if (terms.own_runtime) task->spec.runtime = runtime_link(the_runtime());
   task->draw_seed = sha256("draw " + name).bytes;
   Offer& offer = task->offer;
   offer.task = rename_id<TaskId>(sha256(name));
@@ -461,6 +487,7 @@ SimTask& SimNode::offer(const TaskTerms& terms) {
   offer.created_ms = world_.now();
   offer.expires_ms = world_.now() + terms.total_ms;
   offer.run_ms = terms.run_ms;
+  offer.runtime = task->spec.runtime;
   offer.draw_commitment = sha256(Bytes(reinterpret_cast<const char*>(task->draw_seed.data()), 32));
   task->role = std::make_unique<Requester>(RequesterOptions{offer, &key_, task->draw_seed, terms.queue_ms, terms.total_ms});
   tasks_.push_back(std::move(task));
@@ -470,6 +497,8 @@ SimTask& SimNode::offer(const TaskTerms& terms) {
 }
 
 void SimNode::cancel(SimTask& task) { hear(task, CancelTask{}); }
+
+RuntimeId the_runtime() { return rename_id<RuntimeId>(sha256("the runtime")); }
 
 RunOfUnit truth(const SimTask& task, UnitNumber unit) {
   Outcome outcome;

@@ -40,6 +40,7 @@ struct NodeTerms {
   Micro price_micro = credit_micro;
   Micro line_micro = 1000 * credit_micro;
   std::int64_t slots = 1;
+  std::string platform = "debian-12/x86_64";
   // Planted bugs: the laws must notice each.
   bool forgets_refs = false;     ///< the ledger books a DEBIT again
   bool nonce_is_known = false;   ///< votes can be guessed from their commits
@@ -53,6 +54,7 @@ struct TaskTerms {
   Micro max_price_micro = 5 * credit_micro;
   TimeMs run_ms = 10'000, queue_ms = 600'000, total_ms = 86'400'000;
   bool fails = false;            ///< the command ends with exit status 1
+  bool own_runtime = false;      ///< brings a runtime, the same one for all such tasks
   bool large = false;            ///< results are too large to travel beside the vote
 };
 
@@ -106,6 +108,9 @@ class SimNode {
   /// Counts of messages that left, by their place in `Message`.
   const std::map<std::size_t, int>& sent() const { return sent_; }
   bool has_result(const ResultId& result) const { return seeded_.count(result) != 0; }
+  bool has_runtime() const { return !runtimes_.empty(); }
+  /// Something else needed the room, if no lease does.
+  void let_runtimes_go();
   const std::vector<Note>& notes() const { return notes_; }
 
  private:
@@ -128,6 +133,7 @@ class SimNode {
   void carry(const FarmerEffect& effect);
   void carry(SimTask& task, const RequesterEffect& effect);
   void written(SimTask& task, const AwardId& award, const Result<Block>& block);
+  void prepare(const PrepareRuntime& effect);
   void run_unit(const RunUnit& effect);
   void fetch_result(SimTask& task, const FetchResult& effect);
   std::optional<Message> as_it_behaves(const Message& message);
@@ -153,6 +159,7 @@ class SimNode {
   std::set<NodeKey> peers_;
   std::map<NodeKey, std::map<AwardId, Bytes>> unclaimed_;
   std::set<TaskId> ready_;
+  std::set<RuntimeId> runtimes_;  // unpacked
   std::set<std::uint64_t> jobs_;
   std::vector<std::function<void()>> when_durable_, after_commit_;
   // For tests.
@@ -162,6 +169,8 @@ class SimNode {
 
 // --- truth: what a run gives, known to the world alone ---
 
+/// The one runtime of this world.
+RuntimeId the_runtime();
 struct RunOfUnit { ResultId result; Outcome outcome; };
 RunOfUnit truth(const SimTask& task, UnitNumber unit);
 /// Finds who asks for this task anywhere in the world; tasks are unique to their requester there.
