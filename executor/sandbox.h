@@ -69,7 +69,7 @@ class Sandbox {
 
  private:
   Result<void> start();
-  [[noreturn]] void become_bubblewrap(std::vector<std::string>& arguments, int control, int errors);
+  [[noreturn]] void become_bubblewrap(char* const* argv, int control, int errors);
   void send_index(const Invocation& invocation);
   void await_end();
   Bytes run_frame(const Invocation& invocation) const;

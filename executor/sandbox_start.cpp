@@ -113,18 +113,20 @@ Result<void> Sandbox::start() {
     return fail(Code::io, "no control group for the sandbox: " + host_.cgroups.problem());
   }
   deadline_ = monotonic_ms() + start_wait_ms;
-  pid_ = fork();
-  if (pid_ == 0) become_bubblewrap(arguments, control[1], errors[1]);
-  close(control[1]);
-  close(errors[1]);
-  if (pid_ < 0) return fail(Code::io, std::string("fork: ") + std::strerror(errno));
-  return {};
-}
-
-void Sandbox::become_bubblewrap(std::vector<std::string>& arguments, int control, int errors) {
   std::vector<char*> argv;
   for (auto& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
+  // Nothing is copied: until bubblewrap runs in it, the child has the runner's memory, and the runner waits.
+  pid_ = vfork();
+  if (pid_ == 0) become_bubblewrap(argv.data(), control[1], errors[1]);
+  close(control[1]);
+  close(errors[1]);
+  if (pid_ < 0) return fail(Code::io, std::string("vfork: ") + std::strerror(errno));
+  return {};
+}
+
+/// Keeps nothing that it allocates, for its memory is the runner's.
+void Sandbox::become_bubblewrap(char* const* argv, int control, int errors) {
   // Everything moves out of the way first: the wanted numbers may be taken by one another.
   constexpr int out_of_the_way = 64;
   const int wanted[] = {fcntl(errors, F_DUPFD, out_of_the_way), fcntl(control, F_DUPFD, out_of_the_way), fcntl(reopened(host_.seccomp), F_DUPFD, out_of_the_way),
@@ -152,7 +154,7 @@ void Sandbox::become_bubblewrap(std::vector<std::string>& arguments, int control
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  execv(host_.bwrap.c_str(), argv.data());
+  execv(host_.bwrap.c_str(), argv);
   give_up("cannot start bubblewrap");
 }
 
