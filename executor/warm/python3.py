@@ -177,15 +177,18 @@ def finish(status):
         show(error, error.__traceback__)
     failed = not flushed(aloud=True)
     # Files that the script left open are written; then what it held goes, with what that does at its end.
-    left_open = [each for each in gc.get_objects() if isinstance(each, WRITERS)]
-    for file in sorted(left_open, key=lambda each: WRITERS.index(type(each)) if type(each) in WRITERS else 0):
-        try:
-            file.closed or file.flush()
-        except Exception:
-            pass
-    left_open = file = None
-    for name in set(sys.modules) - LOADED_WITH_SERVER | {"__main__"}:
-        sys.modules.pop(name, None)
+    objects = gc.get_objects()
+    for kind in WRITERS:
+        for each in objects:
+            if isinstance(each, kind):
+                try:
+                    each.closed or each.flush()
+                except Exception:
+                    pass
+    objects = each = None
+    for name in [name for name in sys.modules if name not in LOADED_WITH_SERVER]:
+        del sys.modules[name]
+    sys.modules.pop("__main__", None)
     gc.collect()
     failed = not flushed(aloud=False) or failed
     if status == -2:
@@ -198,7 +201,8 @@ def finish(status):
 
 def flushed(aloud):
     good = True
-    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+    own = sys.stdout is sys.__stdout__ and sys.stderr is sys.__stderr__
+    for stream in (sys.stdout, sys.stderr) if own else (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
         try:
             if stream is not None and not stream.closed:
                 stream.flush()

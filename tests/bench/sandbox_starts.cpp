@@ -173,6 +173,7 @@ int main(int argc, char** argv) {
     else if (name == "indices") units.run("warm", command, count);
     else if (name == "forked") units.run("forked", command, count, {"python3", warm_python_path});
     else if (name == "forked-units") for (int i = 0; i < count; ++i) units.run("forked", command, 1, {"python3", warm_python_path});
+    else if (name == "forked-with-modules") units.run("modules", command, count, {"python3", warm_python_path, "argparse", "json", "random"});
     else die("no such way: " + name);
     std::printf("%.6f\n", std::chrono::duration<double>(Clock::now() - begin).count());
     std::fflush(stdout);
