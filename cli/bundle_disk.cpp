@@ -34,11 +34,12 @@ struct Descriptor {
 };
 
 Error system_error(const std::string& what, const std::string& path) {
-  return fail(errno == ENOENT ? Code::not_found : Code::io, "cannot " + what + " " + path + ": " + std::strerror(errno) + (errno == ENOSPC || errno == EDQUOT ? " (the disk is full)" : ""));
+  return fail(errno == ENOENT || errno == ENOTDIR ? Code::not_found : Code::io, "cannot " + what + " " + path + ": " + std::strerror(errno) + (errno == ENOSPC || errno == EDQUOT ? " (the disk is full)" : ""));
 }
 
 const char* kind_of(mode_t mode) {
   if (S_ISLNK(mode)) return "a symbolic link";
+  if (S_ISDIR(mode)) return "a folder";
   if (S_ISFIFO(mode)) return "a pipe";
   if (S_ISSOCK(mode)) return "a socket";
   return "a device";
@@ -153,6 +154,22 @@ Result<void> write_file_atomically(const std::string& path, std::string_view byt
   }
   if (rename(temporary.c_str(), path.c_str()) != 0) return failed("replace");
   return {};
+}
+
+Result<Bytes> read_file(const std::string& path) {
+  Descriptor file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));  // a pipe would wait for its writer
+  struct stat status;
+  if (file.fd < 0 || fstat(file.fd, &status) != 0) return system_error("open", path);
+  if (!S_ISREG(status.st_mode)) return fail(Code::io, "cannot read " + path + ": it is " + kind_of(status.st_mode) + ", not a file");
+  Bytes bytes(static_cast<std::size_t>(status.st_size), '\0');
+  for (std::size_t at = 0; at < bytes.size();) {
+    const ssize_t got = read(file.fd, bytes.data() + at, bytes.size() - at);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return system_error("read", path);
+    if (got == 0) return fail(Code::io, path + " became shorter while it was read; try again when nothing writes to it");
+    at += static_cast<std::size_t>(got);
+  }
+  return bytes;
 }
 
 Result<std::vector<FoundFile>> list_folder(const std::string& dir) {

@@ -12,6 +12,9 @@ namespace tnode {
 /// a power cut is in the store, and bundles are checked before they are used.
 Result<void> write_file_atomically(const std::string& path, std::string_view bytes);
 
+/// The whole content of a regular file. `not_found`, or `io` naming what stands in its place.
+Result<Bytes> read_file(const std::string& path);
+
 struct FoundFile { std::string path; std::int64_t size = 0; bool executable = false; };
 /// All regular files below a folder, sorted as a torrent sorts them. `invalid`, naming it, for anything that is neither file nor folder,
 /// for a name that no bundle may have, and beyond max_path_depth or max_bundle_files.

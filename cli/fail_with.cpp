@@ -1,11 +1,12 @@
 #include <cstdio>
 
 #include "cli/commands.h"
+#include "core/bundle_paths.h"
 
 namespace tnode {
 
 int fail_with(const Error& error) {
-  std::fprintf(stderr, "tnode: %s\n", error.message.c_str());
+  std::fprintf(stderr, "tnode: %s\n", shown_text(error.message).c_str());
   switch (error.code) {
     case Code::timeout: return exit_timeout;
     case Code::credit: return exit_no_credit;

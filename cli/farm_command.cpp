@@ -176,8 +176,7 @@ int FarmCommand::run() {
   if (!ran) return fail_with(ran.error());
   const auto balance = node_->store().balance();
   output_.event("left", {{"balance_micro", balance.balance_micro}});
-  node_.reset();
-  return exit_done;
+  return exit_done;  // the node itself outlives `signals`: who is impatient may press Ctrl-C again while it leaves
 }
 
 void FarmCommand::idle_line() {

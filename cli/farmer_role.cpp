@@ -1,5 +1,7 @@
 #include "cli/farmer_role.h"
 
+#include <sys/statvfs.h>
+
 #include <algorithm>
 #include <filesystem>
 
@@ -11,6 +13,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr TimeMs fetch_stall_ms = 60'000;        // a task or mirror that brings nothing new for so long is given up
+constexpr std::int64_t disk_reserve_bytes = 32LL << 20;
 constexpr std::size_t max_reseeded = 2'000;      // bundles offered again after a restart
 constexpr std::size_t stderr_tail_bytes = max_tail_bytes;
 
@@ -57,7 +60,8 @@ void FarmerRole::reseed() {
       auto bundle = find_bundle(path);
       if (!bundle) return {};
       return [this, bundle = std::move(*bundle)] {
-        node_.offer(bundle, fs::exists(bundle.parent_dir + "/" + twin_torrent_name) ? Node::Twin::yes : Node::Twin::no);
+        std::error_code ec;
+        node_.offer(bundle, fs::exists(bundle.parent_dir + "/" + twin_torrent_name, ec) ? Node::Twin::yes : Node::Twin::no);
       };
     });
 }
@@ -78,6 +82,14 @@ void FarmerRole::carry(const Send& effect) { node_.carry(effect); }
 void FarmerRole::carry(const Save& effect) { node_.carry(effect); }
 void FarmerRole::carry(const Erase& effect) { node_.carry(effect); }
 void FarmerRole::carry(const Note& effect) { if (observer_) observer_(effect); }
+
+/// What still fits on the disk, with room left for the ledger and for what tasks write.
+std::int64_t FarmerRole::largest_fetch() const {
+  struct statvfs disk;
+  if (statvfs(node_.home().dir().c_str(), &disk) != 0) return options_.max_task_bytes;
+  const auto free_bytes = static_cast<std::int64_t>(disk.f_bavail) * static_cast<std::int64_t>(disk.f_frsize);
+  return std::clamp<std::int64_t>(free_bytes - std::min(disk_reserve_bytes, free_bytes / 2), 1, options_.max_task_bytes);
+}
 
 // --- tasks ---
 
@@ -117,7 +129,7 @@ void FarmerRole::get_task(const TaskId& task, const std::array<std::uint8_t, 20>
   request.parent_dir = dir;
   request.holders = std::move(holders);
   request.peers = std::move(peers);
-  request.max_bytes = options_.max_task_bytes;
+  request.max_bytes = largest_fetch();
   request.stall_ms = fetch_stall_ms;
   if (!first) {
     node_.after_commit([this, request]() mutable { node_.swarm().fetch(std::move(request)); });  // one more holder to ask
@@ -156,7 +168,7 @@ void FarmerRole::get_foreign_inputs(const TaskId& task, Task opened, std::functi
   FetchTorrent request;
   request.v2_hash = input.v2_hash;
   request.parent_dir = node_.home().input_dir(input.v2_hash);
-  request.max_bytes = options_.max_task_bytes;
+  request.max_bytes = largest_fetch();
   request.stall_ms = fetch_stall_ms;
   request.canonical = false;
   std::error_code ec;
@@ -306,6 +318,10 @@ void FarmerRole::carry(const KeepHold& effect) {
 void FarmerRole::carry(const WriteCredit& effect) {
   auto debit = decode_block(effect.debit);
   check(debit.ok(), "core checked the DEBIT");
+  // Only what an award that we took promised: else a stranger could make us owed so much, on paper, that we decline all work.
+  const auto hold = node_.store().find_block(debit->link);
+  if (!hold || hold->type != BlockType::hold || hold->key != debit->key || hold->counterparty != debit->counterparty || hold->ref != debit->ref || hold->amount < debit->amount)
+    return hear(BlockRefused{effect.award, Code::refused, "it pays for no award that was taken here, or more than was put aside for it"});
   auto credit = node_.writing().credit(*debit, node_.now());
   if (credit) return hear(BlockWritten{effect.award, encode_block(*credit)});
   if (credit.error().code == Code::io) return node_.give_up(credit.error());

@@ -63,6 +63,7 @@ class FarmerRole {
   void carry(const MirrorResult& effect);
   void carry(const Meet& effect);
 
+  std::int64_t largest_fetch() const;
   void get_task(const TaskId& task, const std::array<std::uint8_t, 20>& v1_hash, const Bytes& torrent, std::vector<NodeKey> holders, std::vector<std::string> peers,
                 std::function<void(const std::string& problem)> end);
   void open_task(const TaskId& task, const Torrent& torrent, std::function<void(const std::string& problem)> end);

@@ -6,7 +6,6 @@
 #include <condition_variable>
 #include <deque>
 #include <filesystem>
-#include <fstream>
 #include <mutex>
 #include <set>
 
@@ -25,6 +24,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr TimeMs answer_wait_ms = 200;
+constexpr std::size_t max_answers = 64;  // about certificates, waiting to be looked at
 
 struct Wanted {
   FetchTorrent request;
@@ -44,7 +44,8 @@ Result<Wanted> wanted_by_id(const Home& home, const std::string& id) {
     wanted.local_dir = whole ? home.result_dir(record.result) : home.task_dir(record.offer.task);
     return true;
   };
-  if (fs::exists(home.store_path())) {
+  std::error_code ec;
+  if (fs::exists(home.store_path(), ec)) {
     auto store = open_store_for_reading(home);
     if (!store) return store.error();
     auto record = match_task_record(**store, id);
@@ -68,18 +69,19 @@ Result<Wanted> find_wanted(const Home& home, const std::string& what) {
     return wanted;
   }
   if (all_hex(what) || what == "last") return wanted_by_id(home, what);
-  std::ifstream file(what, std::ios::binary);
-  if (!file) return fail(Code::invalid, "'" + what + "' is neither a magnet link, nor an id, nor a file that is there");
-  Bytes bytes{std::istreambuf_iterator<char>(file), {}};
-  if (bytes.starts_with("magnet:")) {
-    while (!bytes.empty() && std::isspace(static_cast<unsigned char>(bytes.back()))) bytes.pop_back();
-    return find_wanted(home, bytes);
+  auto bytes = read_file(what);
+  if (!bytes && bytes.error().code == Code::not_found) return fail(Code::invalid, "'" + what + "' is neither a magnet link, nor an id, nor a file that is there");
+  if (!bytes) return bytes.error();
+  if (bytes->starts_with("magnet:")) {
+    while (!bytes->empty() && std::isspace(static_cast<unsigned char>(bytes->back()))) bytes->pop_back();
+    return find_wanted(home, *bytes);
   }
-  auto torrent = parse_canonical_torrent(bytes);
+  auto torrent = parse_canonical_torrent(*bytes);
   if (!torrent) return fail(Code::invalid, what + " is no task or result of tnode: " + torrent.error().message);
+  if (!torrent->name.starts_with(bundle_name_prefix)) return fail(Code::invalid, what + " is no task or result of tnode: its name is " + quoted_name(torrent->name));
   wanted.request.v2_hash = torrent->v2_hash;
   wanted.request.v1_hash = torrent->v1_hash;
-  wanted.request.torrent = bytes;
+  wanted.request.torrent = std::move(*bytes);
   return wanted;
 }
 
@@ -96,7 +98,10 @@ class Waiting {
     interrupted_ = true;
     changed_.notify_one();
   }
-  bool interrupted() const { return interrupted_; }
+  bool interrupted() const {
+    std::lock_guard lock(mutex_);
+    return interrupted_;
+  }
   /// The next event; nothing when interrupted, or after `wait_ms`.
   std::optional<SwarmEvent> next(TimeMs wait_ms) {
     std::unique_lock lock(mutex_);
@@ -108,7 +113,7 @@ class Waiting {
   }
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<SwarmEvent> events_;
   bool interrupted_ = false;
@@ -126,7 +131,8 @@ class GetCommand {
   int finish(const Torrent& torrent, const std::string& dir);
   Result<Proof> prove(const Torrent& torrent);
   Result<Certificate> own_certificate(const ResultId& result) const;
-  Result<Certificate> ask_for_certificate(const ResultId& result);
+  Result<Proof> ask_for_proof(const Torrent& torrent);
+  Result<Proof> proof_from(const NodeKey& node, const CertificateAt& at, const Torrent& torrent);
   Result<FetchDone> fetch(FetchTorrent request);
   void meet(const SwarmEvent& event);
 
@@ -140,6 +146,7 @@ class GetCommand {
   Waiting waiting_;
   std::unique_ptr<Swarm> swarm_;
   std::set<NodeKey> met_;
+  std::deque<std::pair<NodeKey, CertificateAt>> answers_;  // where nodes say that certificates are
 };
 
 Json signers_json(const Proof& proof) {
@@ -217,6 +224,10 @@ int GetCommand::download() {
 void GetCommand::meet(const SwarmEvent& event) {
   if (auto* up = std::get_if<PeerUp>(&event)) met_.insert(up->key);
   if (auto* down = std::get_if<PeerDown>(&event)) met_.erase(down->key);
+  if (auto* in = std::get_if<MessageIn>(&event); in && answers_.size() < max_answers) {
+    auto message = decode_message(in->message);
+    if (auto* at = message ? std::get_if<CertificateAtMessage>(&*message) : nullptr) answers_.emplace_back(in->from, at->at);
+  }
 }
 
 Result<FetchDone> GetCommand::fetch(FetchTorrent request) {
@@ -255,9 +266,9 @@ int GetCommand::finish(const Torrent& torrent, const std::string& dir) {
 Result<Proof> GetCommand::prove(const Torrent& torrent) {
   const ResultId result = rename_id<ResultId>(torrent.v2_hash);
   auto certificate = own_certificate(result);
-  if (!certificate && swarm_) certificate = ask_for_certificate(result);
-  if (!certificate) return certificate.error();
-  return check_certificate(*certificate, torrent);
+  if (certificate) return check_certificate(*certificate, torrent);
+  if (!swarm_) return certificate.error();
+  return ask_for_proof(torrent);
 }
 
 Result<Certificate> GetCommand::own_certificate(const ResultId& result) const {
@@ -270,33 +281,56 @@ Result<Certificate> GetCommand::own_certificate(const ResultId& result) const {
   return read_certificate(*bundle);
 }
 
-/// Every node met is asked; the first certificate that can be had is taken, for a wrong one does not check.
-Result<Certificate> GetCommand::ask_for_certificate(const ResultId& result) {
+/// Every node met is asked; the first certificate that holds is taken. Anyone may answer, with anything.
+Result<Proof> GetCommand::ask_for_proof(const Torrent& torrent) {
+  const ResultId result = rename_id<ResultId>(torrent.v2_hash);
   const Bytes question = encode_message(AskCertificateMessage{{result}});
   for (const NodeKey& key : met_) swarm_->send(key, question);
+  Result<Proof> proof = fail(Code::timeout, "no node that was met has a certificate of it");
   const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(stall_ms_);
   while (!waiting_.interrupted() && std::chrono::steady_clock::now() < end) {
+    while (!answers_.empty()) {
+      const auto [node, at] = answers_.front();
+      answers_.pop_front();
+      if (at.result != result) continue;
+      proof = proof_from(node, at, torrent);
+      if (proof) return proof;
+      output_.problem("node " + short_hex(node) + " has no good certificate: " + proof.error().message);
+    }
     auto event = waiting_.next(answer_wait_ms);
     if (!event) continue;
     meet(*event);
     if (auto* up = std::get_if<PeerUp>(&*event)) swarm_->send(up->key, question);
-    auto* in = std::get_if<MessageIn>(&*event);
-    if (!in) continue;
-    auto message = decode_message(in->message);
-    auto* at = message ? std::get_if<CertificateAtMessage>(&*message) : nullptr;
-    if (!at || at->at.result != result) continue;
-    FetchTorrent request;
-    request.v2_hash = at->at.certificate;
-    request.v1_hash = at->at.certificate_v1;
-    request.parent_dir = out_;
-    request.holders = {in->from};
-    request.peers = wanted_.request.peers;
-    request.max_bytes = max_certificate_bytes + (1 << 20);
-    auto done = fetch(std::move(request));
-    if (!done) continue;
-    return read_certificate({done->torrent, out_});
   }
-  return fail(Code::timeout, "no node that was met has a certificate of it");
+  return proof;
+}
+
+/// Downloaded to a place of its own, so that a wrong one leaves nothing behind, and moved beside the result when it proved it.
+Result<Proof> GetCommand::proof_from(const NodeKey& node, const CertificateAt& at, const Torrent& torrent) {
+  FetchTorrent request;
+  request.v2_hash = at.certificate;
+  request.v1_hash = at.certificate_v1;
+  request.parent_dir = out_ + "/.tnode-" + short_hex(at.certificate);
+  request.holders = {node};
+  request.peers = wanted_.request.peers;
+  request.max_bytes = max_certificate_bytes + (1 << 20);
+  struct Scratch {
+    std::string path;
+    ~Scratch() {
+      std::error_code ec;
+      fs::remove_all(path, ec);
+    }
+  } scratch{request.parent_dir};
+  auto done = fetch(request);
+  if (!done) return done.error();
+  swarm_->remove(at.certificate);
+  auto certificate = read_certificate({done->torrent, request.parent_dir});
+  if (!certificate) return certificate.error();
+  auto proof = check_certificate(*certificate, torrent);
+  if (!proof) return proof;
+  const std::string name = certificate_name(certificate_manifest(proof->offer.task, certificate->result));
+  if (auto kept = copy_plain(done->dir, out_ + "/" + name); !kept) return kept.error();
+  return proof;
 }
 
 }  // namespace

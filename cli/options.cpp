@@ -4,7 +4,7 @@
 #include <netdb.h>
 #include <yaml-cpp/yaml.h>
 
-#include <filesystem>
+#include "cli/bundle_disk.h"
 
 namespace tnode {
 namespace {
@@ -56,13 +56,13 @@ Result<SwarmOptions> swarm_options(const GlobalOptions& options) {
 
 Result<ConfigArguments> config_arguments(const std::string& path, const std::string& command) {
   ConfigArguments arguments;
-  std::error_code ec;
-  if (!std::filesystem::exists(path, ec)) return arguments;
+  auto text = read_file(path);
+  if (!text) return text.error().code == Code::not_found ? Result<ConfigArguments>(arguments) : text.error();
   auto bad = [&](const YAML::Mark& mark, const std::string& what) {
     return fail(Code::invalid, path + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1) + ": " + what);
   };
   try {
-    YAML::Node root = YAML::LoadFile(path);
+    YAML::Node root = YAML::Load(*text);
     if (root.IsNull()) return arguments;
     if (!root.IsMap()) return bad(root.Mark(), "expected lines like `listen: 127.0.0.1:7001`");
     auto take = [&](const YAML::Node& map, std::vector<std::string>& into) -> Result<void> {

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "cli/node.h"
+#include "core/bundle_paths.h"
 
 namespace tnode {
 namespace {
@@ -44,7 +45,7 @@ void Output::answer(Json json, const std::string& text, const std::string& id) c
   if (bar_shown_) line("");
   Json whole{{"v", 1}};
   switch (options_.output) {
-    case OutputFormat::table: std::printf("%s", text.c_str()); break;
+    case OutputFormat::table: std::printf("%s", shown_text(text).c_str()); break;
     case OutputFormat::id: std::printf("%s\n", id.c_str()); break;
     case OutputFormat::json:
       whole.update(json);
@@ -62,7 +63,7 @@ void Output::answer(Json json, const std::string& text, const std::string& id) c
 void Output::line(const std::string& text) const {
   if (bar_shown_) std::fprintf(stderr, "\r\033[K");
   bar_shown_ = false;
-  if (!text.empty()) std::fprintf(stderr, "%s\n", text.c_str());
+  if (!text.empty()) std::fprintf(stderr, "%s\n", shown_text(text).c_str());
   std::fflush(stderr);
 }
 

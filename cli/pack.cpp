@@ -1,9 +1,13 @@
 #include "cli/pack.h"
 
+#include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
 #include <filesystem>
-#include <fstream>
+#include <vector>
 
 #include "cli/bundle_disk.h"
 
@@ -23,12 +27,29 @@ struct Scratch {
   std::string path;
 };
 
+constexpr std::string_view scratch_prefix = "pack-";
+
+/// What packers that were killed left behind: named by their process, which is gone.
+void clear_abandoned(const std::string& work_dir) {
+  std::error_code ec;
+  std::vector<fs::path> abandoned;
+  for (const auto& entry : fs::directory_iterator(work_dir, ec)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(scratch_prefix)) continue;
+    const int process = std::atoi(name.c_str() + scratch_prefix.size());
+    if (process > 0 && kill(process, 0) != 0 && errno == ESRCH) abandoned.push_back(entry.path());
+  }
+  for (const auto& path : abandoned) fs::remove_all(path, ec);
+}
+
 }  // namespace
 
 Result<StoredBundle> pack_task(const Home& home, const TaskFile& task) {
   const Bytes manifest = encode_manifest(task.spec);
   const std::string name = task_name(manifest);
-  Scratch scratch(home.work_dir() + "/pack-" + std::to_string(getpid()));
+  clear_abandoned(home.work_dir());
+  static std::atomic<unsigned> count{0};  // the watch folder's tasks are packed side by side
+  Scratch scratch(home.work_dir() + "/" + std::string(scratch_prefix) + std::to_string(getpid()) + "-" + std::to_string(count++));
   const std::string dir = scratch.path + "/" + name;
   std::error_code ec;
   fs::remove_all(scratch.path, ec);
@@ -52,11 +73,11 @@ Result<StoredBundle> pack_task(const Home& home, const TaskFile& task) {
 }
 
 Result<TaskSpec> read_manifest(const StoredBundle& bundle) {
-  std::ifstream file(bundle.dir() + "/manifest", std::ios::binary);
-  Bytes bytes{std::istreambuf_iterator<char>(file), {}};
-  auto spec = decode_manifest(bytes);
+  auto bytes = read_file(bundle.dir() + "/manifest");
+  if (!bytes) return fail(bytes.error().code, "it is no task: " + bytes.error().message);
+  auto spec = decode_manifest(*bytes);
   if (!spec) return fail(spec.error().code, "it is no task: " + spec.error().message);
-  if (bundle.torrent.name != task_name(bytes)) return fail(Code::invalid, "it is no task: its name does not belong to its manifest");
+  if (bundle.torrent.name != task_name(*bytes)) return fail(Code::invalid, "it is no task: its name does not belong to its manifest");
   return spec;
 }
 

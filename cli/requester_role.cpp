@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 
 #include "cli/bundle_disk.h"
 #include "cli/node.h"
 #include "cli/runtime_store.h"
+#include "core/amount.h"
 #include "core/result_manifest.h"
 
 namespace tnode {
@@ -21,10 +21,10 @@ RequesterOptions requester_options(const Node& node, const TaskRecord& record) {
 }
 
 Result<void> check_unit_bundle(const StoredBundle& bundle, const TaskId& task, UnitNumber unit, const Outcome& outcome) {
-  std::ifstream file(bundle.dir() + "/manifest", std::ios::binary);
-  Bytes manifest{std::istreambuf_iterator<char>(file), {}};
-  if (bundle.torrent.name != result_name(manifest)) return fail(Code::invalid, "the result's name does not belong to its manifest");
-  return check_unit_result_manifest(manifest, task, unit, outcome);
+  auto manifest = read_file(bundle.dir() + "/manifest");
+  if (!manifest) return manifest.error();
+  if (bundle.torrent.name != result_name(*manifest)) return fail(Code::invalid, "the result's name does not belong to its manifest");
+  return check_unit_result_manifest(*manifest, task, unit, outcome);
 }
 
 /// One bundle out of those of all units; the unit's own when there is just one.
@@ -67,6 +67,13 @@ Result<StoredBundle> certify(const Home& home, const Signed& offer, const TaskId
     certificate.units[unit] = bundle->torrent.info;
   }
   return keep_certificate(home, certificate, task);
+}
+
+/// No honest run leaves more: each index has its own disk limit. Farmers that agree on something else do not fill ours.
+std::int64_t max_result_bytes(const Offer& offer) {
+  constexpr std::int64_t manifest_bytes = 64 << 10;
+  auto outputs = checked_multiply(offer.resources.disk_bytes, offer.batch);
+  return std::min(outputs.value_or(max_bundle_bytes), max_bundle_bytes - manifest_bytes) + manifest_bytes;
 }
 
 std::vector<SignedReveal> kept_reveals(const Store& store, const OfferId& offer) {
@@ -187,6 +194,7 @@ void RequesterRole::carry(const FetchResult& effect) {
   request.v1_hash = effect.v1_hash;
   request.parent_dir = dir;
   request.holders = effect.holders;
+  request.max_bytes = max_result_bytes(record_.offer);
   request.stall_ms = fetch_stall_ms;
   node_.fetch(std::move(request), [this, dir, checked, unit = effect.unit](const FetchDone* done, const std::string& problem) {
     if (!done) return fetched(unit, fail(Code::timeout, problem));
@@ -201,6 +209,7 @@ void RequesterRole::carry(const AssembleResult&) {
     auto bundle = assemble(home, task, units);
     Result<void> copied;
     if (bundle) copied = export_outputs(bundle->torrent, bundle->dir(), out);
+    if (bundle && copied) copied = write_torrent_and_twin(*bundle, out);
     Result<StoredBundle> certificate = fail(Code::not_found, "");
     if (bundle && copied) certificate = certify(home, offer, task, rename_id<ResultId>(bundle->torrent.v2_hash), units, reveals);
     return [this, bundle, copied, certificate] {
@@ -214,7 +223,6 @@ void RequesterRole::carry(const AssembleResult&) {
       record_.result_name = torrent.name;
       record_.result_bytes = torrent.total_size;
       node_.offer(*bundle, Node::Twin::yes);
-      write_torrents(*bundle, record_.out);
       ResultAssembled assembled{true, false, {}, record_.result, record_.result_v1, record_.result_bytes, {}, {}};
       if (certificate) {
         assembled.certificate = certificate->torrent.v2_hash;
@@ -224,15 +232,6 @@ void RequesterRole::carry(const AssembleResult&) {
       }
       hear(std::move(assembled));
     };
-  });
-}
-
-/// The .torrent of the result and its twin, beside the folder that the outputs were copied to.
-void RequesterRole::write_torrents(const StoredBundle& bundle, const std::string& out) {
-  node_.work([bundle, out]() -> std::function<void()> {
-    (void)write_file_atomically(out + ".torrent", bundle.torrent.bytes);
-    if (auto twin = v1_twin_of(bundle)) (void)write_file_atomically(out + ".v1.torrent", *twin);
-    return {};
   });
 }
 

@@ -45,7 +45,6 @@ class RequesterRole {
   void written(const AwardId& award, const Result<Block>& block);
   void fetched(UnitNumber unit, const Result<StoredBundle>& bundle);
   void update_record();
-  void write_torrents(const StoredBundle& bundle, const std::string& out);
 
   Node& node_;
   TaskRecord record_;

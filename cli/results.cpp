@@ -15,13 +15,6 @@ namespace {
 
 constexpr std::size_t read_bytes = 1 << 20;
 
-Result<Bytes> read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  Bytes bytes{std::istreambuf_iterator<char>(file), {}};
-  if (!file.good() && !file.eof()) return fail(Code::io, "cannot read " + path);
-  return bytes;
-}
-
 Result<void> write_plainly(const std::string& path, std::string_view bytes, bool executable) {
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
   file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
@@ -34,11 +27,11 @@ Result<void> write_plainly(const std::string& path, std::string_view bytes, bool
 
 /// Moves a finished folder to <parent_dir>/<name>; another that is there already holds the same bytes and stays.
 Result<StoredBundle> move_into_place(const std::string& from, const Torrent& torrent, const std::string& parent_dir) {
+  std::error_code ec;
   if (auto there = find_bundle(parent_dir)) {
-    fs::remove_all(from);
+    fs::remove_all(from, ec);
     return there;
   }
-  std::error_code ec;
   fs::create_directories(parent_dir, ec);
   fs::remove_all(parent_dir + "/" + torrent.name, ec);
   fs::rename(from, parent_dir + "/" + torrent.name, ec);
@@ -63,9 +56,8 @@ Result<StoredBundle> keep_files(const Home& home, const Torrent& torrent, const 
 
 Result<StoredBundle> find_bundle(const std::string& parent_dir) {
   const std::string path = parent_dir + "/" + bundle_torrent_name;
-  if (!fs::exists(path)) return fail(Code::not_found, "no bundle in " + parent_dir);
   auto bytes = read_file(path);
-  if (!bytes) return bytes.error();
+  if (!bytes) return bytes.error().code == Code::not_found ? fail(Code::not_found, "no bundle in " + parent_dir) : bytes.error();
   auto torrent = parse_canonical_torrent(*bytes);
   if (!torrent) return torrent.error();
   StoredBundle bundle{std::move(*torrent), parent_dir};
@@ -80,7 +72,7 @@ Result<StoredBundle> keep_bundle(const Torrent& torrent, const std::string& pare
 
 Result<Bytes> v1_twin_of(const StoredBundle& bundle) {
   const std::string path = bundle.parent_dir + "/" + twin_torrent_name;
-  if (fs::exists(path)) return read_file(path);
+  if (auto there = read_file(path); there || there.error().code != Code::not_found) return there;
   auto twin = build_v1_twin(bundle.torrent, [&](const std::string& file, const std::function<void(std::string_view)>& chunk) -> Result<void> {
     std::ifstream stream(bundle.dir() + "/" + file, std::ios::binary);
     if (!stream) return fail(Code::io, "cannot read " + bundle.dir() + "/" + file);
@@ -92,6 +84,13 @@ Result<Bytes> v1_twin_of(const StoredBundle& bundle) {
   if (!twin) return twin;
   if (auto written = write_file_atomically(path, *twin); !written) return written.error();
   return twin;
+}
+
+Result<void> write_torrent_and_twin(const StoredBundle& bundle, const std::string& stem) {
+  if (auto written = write_file_atomically(stem + ".torrent", bundle.torrent.bytes); !written) return written;
+  auto twin = v1_twin_of(bundle);
+  if (!twin) return twin.error();
+  return write_file_atomically(stem + ".v1.torrent", *twin);
 }
 
 Result<PackedResult> pack_unit_result(const Home& home, const std::string& collected_dir, const TaskId& task, UnitNumber unit, const ExecutionReport& report) {

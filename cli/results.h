@@ -23,6 +23,8 @@ Result<StoredBundle> keep_bundle(const Torrent& torrent, const std::string& pare
 
 /// The bundle's v1-only twin, for clients too old for hybrid torrents; made once, then kept beside the torrent. It never votes.
 Result<Bytes> v1_twin_of(const StoredBundle& bundle);
+/// Both where users look for them: <stem>.torrent and <stem>.v1.torrent.
+Result<void> write_torrent_and_twin(const StoredBundle& bundle, const std::string& stem);
 
 /// Packs a certificate as a bundle of its own, in its place in the home.
 Result<StoredBundle> keep_certificate(const Home& home, const Certificate& certificate, const TaskId& task);

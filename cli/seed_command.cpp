@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 
 #include "cli/bundle_disk.h"
@@ -29,10 +28,9 @@ namespace {
 
 /// From a .torrent: its payload is in the home, beside the file, or it has to be fetched first.
 Result<PackedTask> open_torrent(const Home& home, const std::string& path, const Terms& terms) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return fail(Code::not_found, "there is no file " + path);
-  Bytes bytes{std::istreambuf_iterator<char>(file), {}};
-  auto torrent = parse_canonical_torrent(bytes);
+  auto bytes = read_file(path);
+  if (!bytes) return bytes.error().code == Code::not_found ? fail(Code::not_found, "there is no file " + path) : bytes.error();
+  auto torrent = parse_canonical_torrent(*bytes);
   if (!torrent) return fail(Code::invalid, path + " is no task of tnode: " + torrent.error().message);
   const std::string parent = home.task_dir(rename_id<TaskId>(torrent->v2_hash));
   auto bundle = find_bundle(parent);
@@ -67,7 +65,7 @@ class SeedCommand {
   int dry_run(const TaskFile& task);
   int coordinate();
   int detach();
-  void write_torrents();
+  Result<void> write_torrents() const;
   void show(const Note& note);
   void show_end(const TaskRecord& record, Ending ending, const Requester& requester);
   Json summary(const TaskRecord& record, const std::map<NodeKey, Micro>& paid) const;
@@ -128,7 +126,7 @@ std::optional<int> SeedCommand::prepare() {
   if (options_.out.empty()) options_.out = file_name_of(task_.terms.name) + "-result";
   options_.out = fs::absolute(options_.out).lexically_normal().string();
   if (options_.torrent_only) {
-    write_torrents();
+    if (auto written = write_torrents(); !written) return fail_with(written.error());
     output_.answer(Json{{"task_id", to_hex(task_.bundle.torrent.v2_hash)}, {"task_magnet", task_magnet()}, {"torrent", torrent_path_}},
                    "task      " + to_hex(task_.bundle.torrent.v2_hash) + "\nmagnet    " + task_magnet() + "\ntorrent   " + torrent_path_ + "\n", to_hex(task_.bundle.torrent.v2_hash));
     return exit_done;
@@ -157,7 +155,8 @@ int SeedCommand::dry_run(const TaskFile& task) {
 
 /// The task is done already: the answer is here.
 std::optional<int> SeedCommand::answer_at_once() {
-  if (options_.again || !fs::exists(home_->store_path())) return std::nullopt;
+  std::error_code ec;
+  if (options_.again || !fs::exists(home_->store_path(), ec)) return std::nullopt;
   auto store = open_store_for_reading(*home_);
   if (!store) return std::nullopt;  // the writer that opens it next says what is wrong
   auto record = find_task_record(**store, rename_id<TaskId>(task_.bundle.torrent.v2_hash));
@@ -165,6 +164,7 @@ std::optional<int> SeedCommand::answer_at_once() {
   auto bundle = find_bundle(home_->result_dir(record->result));
   if (!bundle) return std::nullopt;
   if (auto copied = export_outputs(bundle->torrent, bundle->dir(), options_.out); !copied) return fail_with(copied.error());
+  if (auto written = write_torrent_and_twin(*bundle, options_.out); !written) return fail_with(written.error());
   record->out = options_.out;
   std::map<NodeKey, Micro> paid;
   const OfferId offer = offer_id(encode(record->offer));
@@ -201,7 +201,10 @@ int SeedCommand::coordinate() {
   node_->add(std::make_unique<RequesterRole>(*node_, std::move(record), task_.bundle,
                                              RequesterRole::Watcher{[this](const Note& note) { show(note); },
                                                                     [this](const TaskRecord& ended, Ending ending, const Requester& requester) { show_end(ended, ending, requester); }}));
-  write_torrents();
+  node_->work([this]() -> std::function<void()> {
+    auto written = write_torrents();
+    return [this, written] { if (!written) output_.problem(written.error().message); };
+  });
   std::optional<ControlFolder> control(std::in_place, *node_, [this](const TaskId& task) {
     for (const auto& requester : node_->requesters())
       if (requester->task() == task) requester->hear(CancelTask{});
@@ -222,15 +225,7 @@ int SeedCommand::coordinate() {
 }
 
 /// NAME.torrent beside the user, and its v1-only twin for clients that read no hybrids.
-void SeedCommand::write_torrents() {
-  auto write = [bundle = task_.bundle, path = torrent_path_]() -> std::function<void()> {
-    (void)write_file_atomically(path, bundle.torrent.bytes);
-    if (auto twin = v1_twin_of(bundle)) (void)write_file_atomically(path.substr(0, path.size() - std::string_view(".torrent").size()) + ".v1.torrent", *twin);
-    return {};
-  };
-  if (node_) node_->work(write);
-  else write();
-}
+Result<void> SeedCommand::write_torrents() const { return write_torrent_and_twin(task_.bundle, torrent_path_.substr(0, torrent_path_.size() - std::string_view(".torrent").size())); }
 
 void SeedCommand::show(const Note& note) {
   output_.event(note);

@@ -120,9 +120,16 @@ int run_cancel(const GlobalOptions& global, const std::string& id) {
   write.key = key->key();
   write.signer = &*key;
   auto store = Store::open(write, wall_clock_ms());
+  std::string state = "cancelled";
   if (store) {
+    // A node may have ended it, and itself, since we looked.
+    const auto record = find_task_record(**store, task);
+    if (!record || !record->running()) {
+      output.line("it is over already: " + (record ? record->state : found->record.state));
+      return exit_done;
+    }
     auto done = (*store)->begin();
-    if (done) done = cancel_stored_task(**store, found->record, wall_clock_ms());
+    if (done) done = cancel_stored_task(**store, *record, wall_clock_ms());
     if (done) done = (*store)->commit();
     if (!done) return fail_with(done.error());
   } else {
@@ -135,10 +142,12 @@ int run_cancel(const GlobalOptions& global, const std::string& id) {
       auto read = open_store_for_reading(found->home);
       auto record = read ? find_task_record(**read, task) : std::nullopt;
       over = record && !record->running();
+      if (over) state = record->state;
     }
     if (!over) return fail_with(fail(Code::timeout, "the node that runs with this home did not answer"));
   }
-  output.answer(Json{{"task_id", to_hex(task)}, {"state", "cancelled"}}, "cancelled " + to_hex(task) + "\n", to_hex(task));
+  // It may have ended in another way before it heard of us.
+  output.answer(Json{{"task_id", to_hex(task)}, {"state", state}}, state + " " + to_hex(task) + "\n", to_hex(task));
   return exit_done;
 }
 

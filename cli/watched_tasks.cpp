@@ -2,7 +2,6 @@
 
 #include <cctype>
 #include <filesystem>
-#include <fstream>
 
 #include "cli/bundle_disk.h"
 #include "cli/farmer_role.h"
@@ -18,11 +17,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::uintmax_t max_dropped_bytes = max_torrent_bytes;
-
-Bytes content_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 }  // namespace
 
@@ -50,17 +44,19 @@ void WatchedTasks::take(const std::string& path) {
 }
 
 void WatchedTasks::take_torrent(const std::string& path) {
-  const Bytes bytes = content_of(path);
-  auto torrent = parse_canonical_torrent(bytes);
+  auto bytes = read_file(path);
+  if (!bytes) return reject(path, bytes.error().message);
+  auto torrent = parse_canonical_torrent(*bytes);
   if (!torrent) return reject(path, "it is no task of tnode: " + torrent.error().message);
-  if (!torrent->name.starts_with("tnode-")) return reject(path, "it is no task of tnode: its name is " + torrent->name);
+  if (!torrent->name.starts_with(bundle_name_prefix)) return reject(path, "it is no task of tnode: its name is " + torrent->name);
   watch(path, torrent->v2_hash, torrent->v1_hash, torrent->bytes, {});
 }
 
 void WatchedTasks::take_magnet(const std::string& path) {
-  std::string link = content_of(path);
-  while (!link.empty() && std::isspace(static_cast<unsigned char>(link.back()))) link.pop_back();
-  auto magnet = parse_magnet(link);
+  auto link = read_file(path);
+  if (!link) return reject(path, link.error().message);
+  while (!link->empty() && std::isspace(static_cast<unsigned char>(link->back()))) link->pop_back();
+  auto magnet = parse_magnet(*link);
   if (!magnet) return reject(path, magnet.error().message);
   if (magnet->v2_hash.is_zero()) return reject(path, "the magnet link has no v2 hash (xt=urn:btmh:…), which is a task's identity");
   watch(path, magnet->v2_hash, magnet->v1_hash, {}, magnet->peers);

@@ -133,6 +133,19 @@ std::string quoted_name(std::string_view name) {
   return text + "'";
 }
 
+std::string shown_text(std::string_view text) {
+  std::string shown;
+  while (!text.empty()) {
+    const std::string_view before = text;
+    const std::uint32_t code = take_code_point(text);
+    if (code == no_code_point) text.remove_prefix(1);
+    const bool harmless = code == '\n' || code == '\t' || (code != no_code_point && !is_control(code) && !turns_direction(code));
+    if (harmless) shown += before.substr(0, before.size() - text.size());
+    else shown += "\xEF\xBF\xBD";  // U+FFFD
+  }
+  return shown;
+}
+
 bool is_plain_text(std::string_view text) {
   while (!text.empty()) {
     std::uint32_t code = take_code_point(text);

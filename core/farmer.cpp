@@ -1,3 +1,4 @@
+// A farmer's awards, runs, votes and pay: see farmer.h. What it knows of offers is in farmer_offers.cpp.
 #include "core/farmer.h"
 
 #include <algorithm>
@@ -25,16 +26,13 @@ std::vector<FarmerEffect> Farmer::step(TimeMs now, const std::vector<FarmerEvent
   return std::move(effects_);
 }
 
-// --- peers and offers ---
+// --- peers ---
 
 void Farmer::on(const PeerCame& event) {
   up_.insert(event.key);
-  for (auto& [id, known] : offers_) {
-    if (known.over || now_ >= known.offer.expires_ms) continue;
-    if (known.offer.requester == event.key) { known.bid_sent = false; answer(known, id); }
-    // Pass on what we heard: a node that meets only us still learns of it.
-    else emit(Send{event.key, OfferMessage{known.message}});
-  }
+  for (auto& [id, known] : offers_)
+    if (known.offer.requester == event.key && !known.over && now_ < known.offer.expires_ms) { known.bid_sent = false; answer(known, id); }
+  pass_on_offers(event.key);
   // Whatever the requester may have missed is said again, and means the same.
   for (auto& [id, lease] : leases_) {
     if (lease.offer.requester != event.key) continue;
@@ -60,7 +58,7 @@ void Farmer::on(const MessageCame& event) {
     void operator()(const CommitSetMessage& m) { self.on_commit_set(from, m.commit_set); }
     void operator()(const VerdictMessage& m) { self.on_verdict(from, m.verdict); }
     void operator()(const DoneMessage& m) { self.on_done(from, m.done); }
-    void operator()(const CancelMessage& m) { self.on_cancel(from, m.cancel.offer); }
+    void operator()(const CloseMessage& m) { self.on_close(from, m.close); }
     void operator()(const RefuseMessage& m) {
       auto lease = self.leases_.find(rename_id<AwardId>(m.refuse.about));
       if (lease != self.leases_.end() && lease->second.offer.requester == from && m.refuse.reason == "lease_over")
@@ -78,75 +76,6 @@ void Farmer::on(const MessageCame& event) {
     void operator()(const CertificateAtMessage&) {}
   };
   std::visit(Visitor{*this, event.from}, event.message);
-}
-
-void Farmer::on_offer(const NodeKey& from, const Signed& message) {
-  OfferId id = offer_id(message.body);
-  auto it = offers_.find(id);
-  if (it != offers_.end()) {
-    if (from == it->second.offer.requester && !it->second.over) { it->second.bid_sent = false; answer(it->second, id); }
-    return;
-  }
-  if (offers_.size() >= max_offers_known) return refuse(from, rename_id<Hash>(id), "busy", "too many offers are known here");
-  auto offer = decode_offer(message.body);
-  if (!offer) return refuse(from, rename_id<Hash>(id), "bad_message", offer.error().message);
-  if (offer->requester == options_.key->key()) return;
-  if (now_ >= offer->expires_ms) return refuse(from, rename_id<Hash>(id), "expired", "by this node's clock the offer is over");
-  if (!verify_body(offer->requester, offer_domain, message)) return refuse(from, rename_id<Hash>(id), "bad_signature", "offer");
-  KnownOffer& known = offers_[id];
-  known.offer = *offer;
-  known.message = message;
-  for (const NodeKey& peer : up_)
-    if (peer != from && peer != offer->requester) emit(Send{peer, OfferMessage{message}});
-  note("offer", {{"task", to_hex(offer->task)}, {"name", offer->name}, {"requester", to_hex(offer->requester)}, {"units", std::to_string(offer->units)},
-                 {"max_price_micro", std::to_string(offer->max_price_micro)}});
-  answer(known, id);
-}
-
-std::string Farmer::why_decline(const Offer& offer) const {
-  if (leaving_) return "leaving";
-  if (options_.slots < 1) return "no_slots";
-  if (options_.accept == FarmerOptions::AcceptFrom::watched && !watched_.count(offer.task)) return "not_watched";
-  if (options_.accept == FarmerOptions::AcceptFrom::listed && !options_.listed.count(offer.requester) && !watched_.count(offer.task)) return "not_listed";
-  if (offer.max_price_micro < options_.min_price_micro) return "price_too_low";
-  if (offer.runtime != "host") {
-    auto id = runtime_id(offer.runtime);
-    if (!options_.runtimes || !id) return "no_runtime";
-    auto known = runtimes_.find(*id);
-    if (known != runtimes_.end() && known->second.state == RuntimeState::lost) return "no_runtime";
-  }
-  if (options_.cpus > 0 && offer.resources.cpus > options_.cpus) return "too_many_cpus";
-  if (options_.memory_bytes > 0 && offer.resources.memory_bytes > options_.memory_bytes) return "too_much_memory";
-  if (options_.disk_bytes > 0 && offer.resources.disk_bytes > options_.disk_bytes) return "too_much_disk";
-  auto owed = checked_add(balance_micro_, promised_micro_);
-  if (!owed || *owed >= options_.owed_cap_micro) return "owed_too_much";
-  return {};
-}
-
-void Farmer::answer(KnownOffer& known, const OfferId& id) {
-  known.declined = why_decline(known.offer);
-  const NodeKey& requester = known.offer.requester;
-  if (!up_.count(requester)) {
-    if (known.declined.empty()) emit(Meet{known.offer.task, known.offer.v1_hash, known.offer.endpoint});
-    return;
-  }
-  if (known.bid_sent) return;
-  known.bid_sent = true;
-  if (!known.declined.empty()) {
-    note("declined", {{"task", to_hex(known.offer.task)}, {"reason", known.declined}});
-    return refuse(requester, rename_id<Hash>(id), known.declined, known.declined == "no_runtime" ? runtime_problem(known.offer) : "");
-  }
-  // A lease begins to run with the award: the runtime, which may be large, is here before the bid.
-  if (!runtime_ready(known.offer)) return refuse(requester, rename_id<Hash>(id), "preparing_runtime", "it bids as soon as the runtime is there");
-  Bid bid{id, options_.min_price_micro, options_.slots, options_.slots * options_.queue_per_slot, options_.limit_mode, options_.platform};
-  emit(Send{requester, BidMessage{bid}});
-  note("bid", {{"task", to_hex(known.offer.task)}, {"price_micro", std::to_string(bid.price_micro)}});
-}
-
-void Farmer::on(const TaskWatched& event) {
-  watched_.insert(event.task);
-  for (auto& [id, known] : offers_)
-    if (known.offer.task == event.task && !known.over) { known.bid_sent = false; answer(known, id); }
 }
 
 // --- awards ---
@@ -171,6 +100,11 @@ void Farmer::on_award(const NodeKey& from, const Signed& message) {
       for (UnitNumber u : award->units)
         if (lease.units.count(u)) return refuse(from, about, "leased_already", std::to_string(u));
 
+  if (leases_.size() >= max_leases) return refuse(from, about, "busy", "too many leases are held here");
+  // The task may be here for another's offer that told the truth.
+  if (auto task = tasks_.find(offer.task); task != tasks_.end() && task->second.contradicts(offer))
+    return refuse(from, about, "offer_mismatch", "the offer's units, resources or runtime are not the task's");
+
   auto amount = checked_multiply(award->price_micro, static_cast<Micro>(award->units.size()));
   auto hold = decode_block(award->hold);
   if (!hold) return refuse(from, about, "bad_hold", hold.error().message);
@@ -191,11 +125,12 @@ void Farmer::on_award(const NodeKey& from, const Signed& message) {
   emit(Save{"lease", Bytes(award->award.view()), std::to_string(offer_bytes.size()) + ":" + offer_bytes + signed_bytes(message)});
   emit(Send{from, AcceptMessage{Accept{award->award}}});
   leases_.emplace(award->award, std::move(lease));
+  known->second.leased = true;
   need_task(offer);
 }
 
 void Farmer::need_task(const Offer& offer) {
-  TaskState& state = tasks_[offer.task];
+  TaskState& state = tasks_[offer.task].state;
   if (state != TaskState::unknown) return;
   state = TaskState::fetching;
   emit(FetchTask{offer.task, offer.v1_hash, offer.requester, offer.endpoint});
@@ -209,13 +144,11 @@ void Farmer::on(const HoldBad& event) {
 }
 
 void Farmer::on(const TaskReady& event) {
-  tasks_[event.task] = TaskState::ready;
+  const KnownTask& task = tasks_[event.task] = {TaskState::ready, unit_count(event.spec), event.spec.array.batch, event.spec.resources, event.spec.runtime};
   // An offer that says less than its task asks for is not worked on.
   std::vector<AwardId> unfit;
   for (const auto& [id, lease] : leases_)
-    if (lease.offer.task == event.task && (unit_count(event.spec) != lease.offer.units || event.spec.resources != lease.offer.resources || event.spec.array.batch != lease.offer.batch ||
-                                            event.spec.runtime != lease.offer.runtime))
-      unfit.push_back(id);
+    if (lease.offer.task == event.task && task.contradicts(lease.offer)) unfit.push_back(id);
   for (const AwardId& id : unfit) {
     refuse(leases_.at(id).offer.requester, rename_id<Hash>(id), "offer_mismatch", "the offer's units, resources or runtime are not the task's");
     drop_lease(id, "the offer does not fit its task");
@@ -223,7 +156,7 @@ void Farmer::on(const TaskReady& event) {
 }
 
 void Farmer::on(const TaskLost& event) {
-  tasks_[event.task] = TaskState::unknown;
+  tasks_[event.task].state = TaskState::unknown;
   std::vector<AwardId> lost;
   for (const auto& [id, lease] : leases_)
     if (lease.offer.task == event.task && waits_for_task(lease)) lost.push_back(id);
@@ -245,8 +178,8 @@ void Farmer::start_units() {
     if (static_cast<std::int64_t>(running_.size()) >= options_.slots) return;
     if (!waits_for_task(lease)) continue;
     auto task = tasks_.find(lease.offer.task);
-    if (task == tasks_.end() || task->second == TaskState::unknown) need_task(lease.offer);
-    if (tasks_[lease.offer.task] != TaskState::ready || !runtime_ready(lease.offer)) continue;
+    if (task == tasks_.end() || task->second.state == TaskState::unknown) need_task(lease.offer);
+    if (tasks_[lease.offer.task].state != TaskState::ready || !runtime_ready(lease.offer)) continue;
     for (auto& [number, work] : lease.units) {
       if (static_cast<std::int64_t>(running_.size()) >= options_.slots) return;
       if (work.step != Step::waiting) continue;
@@ -316,9 +249,9 @@ void Farmer::on_commit_set(const NodeKey& from, const Signed& message) {
   for (const auto& [number, commits] : set->units) {
     auto work = lease.units.find(number);
     if (work == lease.units.end() || (work->second.step != Step::ran && work->second.step != Step::revealed)) continue;
-    // Our own commit must stand in it unchanged, and as many others as the offer promised (or trust spares them).
+    // Our own commit must stand in it unchanged, among as many as the offer promised: a vote shown before the others are given could be copied.
     auto own = commits.find(options_.key->key());
-    if (own == commits.end() || own->second != commitment(lease.offer.task, number, set->award, options_.key->key(), work->second.vote)) {
+    if (static_cast<std::int64_t>(commits.size()) < lease.offer.agree || own == commits.end() || own->second != commitment(lease.offer.task, number, set->award, options_.key->key(), work->second.vote)) {
       refuse(from, rename_id<Hash>(set->award), "commit_missing", "unit " + std::to_string(number));
       continue;
     }
@@ -373,7 +306,8 @@ void Farmer::on_verdict(const NodeKey& from, const Signed& message) {
   for (const auto& [number, word] : verdict->units) {
     accepted += word == UnitVerdict::accepted;
     auto work = it->second.units.find(number);
-    if (word != UnitVerdict::accepted && work != it->second.units.end() && work->second.step == Step::revealed) emit(DropResult{work->second.vote.result});
+    if (word != UnitVerdict::accepted && work != it->second.units.end() && work->second.step == Step::revealed && !voted_elsewhere(work->second.vote.result, verdict->award))
+      emit(DropResult{work->second.vote.result});
   }
   const Micro due = it->second.award.price_micro * accepted;
   const Micro paid = block->type == BlockType::debit ? block->amount : 0;
@@ -396,6 +330,9 @@ void Farmer::on_done(const NodeKey& from, const Done& done) {
   auto known = offers_.find(done.offer);
   if (known == offers_.end() || known->second.offer.requester != from) return;
   known->second.over = true;
+  // Disk is lent for one result of an offer that we worked for: a Done costs nothing to say.
+  if (!known->second.leased || known->second.result.value_or(done.result) != done.result) return;
+  known->second.result = done.result;
   mirror_asked_[done.result] = from;
   emit(MirrorResult{from, done.result, done.v1_hash, done.bytes, done.certificate, done.certificate_v1});
 }
@@ -405,16 +342,6 @@ void Farmer::on(const ResultMirrored& event) {
   if (asked == mirror_asked_.end()) return;
   emit(Send{asked->second, MirroredMessage{Mirrored{event.result}}});
   mirror_asked_.erase(asked);
-}
-
-void Farmer::on_cancel(const NodeKey& from, const OfferId& id) {
-  auto known = offers_.find(id);
-  if (known == offers_.end() || known->second.offer.requester != from) return;
-  known->second.over = true;
-  std::vector<AwardId> over;
-  for (const auto& [award, lease] : leases_)
-    if (lease.offer_id == id) over.push_back(award);
-  for (const AwardId& award : over) drop_lease(award, "the requester cancelled");
 }
 
 void Farmer::on(const Tick&) {
@@ -431,6 +358,15 @@ TimeMs Farmer::ends_ms(const Lease& lease) const {
   const bool ran = std::all_of(lease.units.begin(), lease.units.end(), [](const auto& unit) { return unit.second.step == Step::ran || unit.second.step == Step::revealed; });
   const TimeMs end = lease.until_ms + lease_slack_ms;
   return ran && up_.count(lease.offer.requester) ? std::max(end, lease.hold_expiry_ms) : end;
+}
+
+/// Two requesters may ask for one task: what one of them rejects, the other may still need.
+bool Farmer::voted_elsewhere(const ResultId& result, const AwardId& award) const {
+  return std::any_of(leases_.begin(), leases_.end(), [&](const auto& entry) {
+    return entry.first != award && std::any_of(entry.second.units.begin(), entry.second.units.end(), [&](const auto& unit) {
+      return (unit.second.step == Step::ran || unit.second.step == Step::revealed) && unit.second.vote.result == result;
+    });
+  });
 }
 
 void Farmer::drop_lease(const AwardId& id, const std::string& why) {
@@ -470,6 +406,7 @@ void Farmer::restore_lease(std::string_view value) {
   KnownOffer& known = offers_[award->offer];
   known.offer = *offer;
   known.message = offer_message;
+  known.leased = true;
   Lease lease{*offer, award->offer, *award, award_message, 0, 0, 0, {}};
   auto hold = decode_block(award->hold);
   if (!hold) return;
@@ -509,16 +446,12 @@ TimeMs Farmer::next_deadline(TimeMs now) const {
   return std::max(next, now + 1);
 }
 
-std::size_t Farmer::open_offers() const {
-  return static_cast<std::size_t>(std::count_if(offers_.begin(), offers_.end(), [](const auto& entry) { return !entry.second.over && entry.second.declined.empty(); }));
-}
-
 std::string Farmer::why_idle() const {
   if (!leases_.empty()) return "working";
   if (up_.empty()) return "no other tnode node met yet (looking on the DHT, locally and at --peer addresses)";
   std::map<std::string, int> reasons;
   for (const auto& [id, known] : offers_)
-    if (!known.over) ++reasons[!known.declined.empty() ? known.declined : awaits_runtime(known.offer) ? "its runtime is on its way" : "bid, waiting for an award"];
+    if (!known.over) ++reasons[!known.declined.empty() ? known.declined : !up_.count(known.offer.requester) ? "requester not reached" : awaits_runtime(known.offer) ? "its runtime is on its way" : "bid, waiting for an award"];
   if (reasons.empty()) return "met " + std::to_string(up_.size()) + " node(s), none offers a task";
   std::string text;
   for (const auto& [reason, times] : reasons) text += (text.empty() ? "" : ", ") + std::to_string(times) + " offer(s): " + reason;

@@ -101,6 +101,10 @@ class Farmer {
     Signed message;
     bool bid_sent = false;
     bool over = false;
+    std::optional<Signed> closed;  // the requester's word that it is over
+    TimeMs heard_ms = 0;
+    bool leased = false;          // we worked for it
+    std::optional<ResultId> result;  // what its requester asked us to keep alive
     std::string declined;         // reason word
   };
   enum class Step : std::uint8_t { waiting, running, ran, revealed };
@@ -123,6 +127,17 @@ class Farmer {
     std::map<UnitNumber, UnitWork> units;
   };
   enum class TaskState : std::uint8_t { unknown, fetching, ready };
+  struct KnownTask {
+    TaskState state = TaskState::unknown;
+    // Of the manifest, once it is ready: what an offer must say too.
+    UnitNumber units = 0;
+    std::int64_t batch = 1;
+    Resources resources;
+    std::string runtime;
+    bool contradicts(const Offer& offer) const {
+      return state == TaskState::ready && (units != offer.units || batch != offer.batch || resources != offer.resources || runtime != offer.runtime);
+    }
+  };
   enum class RuntimeState : std::uint8_t { unknown, preparing, ready, lost };
   struct Runtime { RuntimeState state = RuntimeState::unknown; std::string problem; TimeMs retry_ms = 0; };
 
@@ -147,7 +162,7 @@ class Farmer {
   void on_commit_set(const NodeKey& from, const Signed& message);
   void on_verdict(const NodeKey& from, const Signed& message);
   void on_done(const NodeKey& from, const Done& done);
-  void on_cancel(const NodeKey& from, const OfferId& offer);
+  void on_close(const NodeKey& from, const Signed& message);
 
   std::string why_decline(const Offer& offer) const;
   void answer(KnownOffer& known, const OfferId& id);
@@ -163,6 +178,9 @@ class Farmer {
   void reveal(Lease& lease, const std::vector<UnitNumber>& units);
   TimeMs ends_ms(const Lease& lease) const;
   void drop_lease(const AwardId& id, const std::string& why);
+  bool room_for(const Offer& offer, const NodeKey& from);
+  void pass_on_offers(const NodeKey& to);
+  bool voted_elsewhere(const ResultId& result, const AwardId& award) const;
   void refuse(const NodeKey& to, const Hash& about, std::string reason, std::string detail);
   template <class E> void emit(E effect) { effects_.emplace_back(std::move(effect)); }
   void note(std::string what, std::vector<std::pair<std::string, std::string>> fields) { emit(Note{std::move(what), std::move(fields)}); }
@@ -173,7 +191,7 @@ class Farmer {
   std::set<NodeKey> up_;
   std::map<OfferId, KnownOffer> offers_;
   std::set<TaskId> watched_;
-  std::map<TaskId, TaskState> tasks_;
+  std::map<TaskId, KnownTask> tasks_;
   std::map<RuntimeId, Runtime> runtimes_;
   std::map<AwardId, Lease> leases_;
   std::map<std::uint64_t, std::pair<AwardId, UnitNumber>> running_;
@@ -186,7 +204,11 @@ class Farmer {
 };
 
 inline constexpr std::size_t max_offers_known = 10'000;
+inline constexpr std::size_t max_offers_of_one = 256;     ///< of one requester: keys are free, but each needs its own channel to be preferred
+inline constexpr std::size_t max_offers_passed_on = 256;  ///< to a node that comes; below swarm's max_backlog_bytes with the largest offers
+inline constexpr std::size_t max_leases = 4'096;
 inline constexpr int max_sandbox_failures = 3;
+inline constexpr TimeMs meet_wait_ms = 30'000;        ///< how long a requester that only its offer told of is counted on
 inline constexpr TimeMs runtime_retry_ms = 600'000;  ///< a runtime that could not be had is tried again after this long
 inline constexpr TimeMs lease_slack_ms = 30'000;  ///< kept after a lease's end, in case the requester's clock or channel is late
 

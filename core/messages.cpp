@@ -315,6 +315,17 @@ Result<Verdict> decode_verdict(std::string_view body) {
   return closed(r, std::move(v), "verdict", body);
 }
 
+Bytes encode(const Close& c) { return bencode::encode(Dict{{"offer", raw(c.offer)}}); }
+
+Result<Close> decode_close(std::string_view body) {
+  auto value = open(body);
+  if (!value) return value.error();
+  Close c;
+  DictReader r(*value);
+  r.id("offer", c.offer);
+  return closed(r, std::move(c), "close", body);
+}
+
 // --- frames ---
 
 namespace {
@@ -360,7 +371,7 @@ struct FrameEncoder {
     return {{"certificate", raw(m.at.certificate)}, {"certificate v1", raw(m.at.certificate_v1)}, {"result", raw(m.at.result)}, {"t", "certificate"}};
   }
   Dict operator()(const MirroredMessage& m) { return {{"result", raw(m.mirrored.result)}, {"t", "mirrored"}}; }
-  Dict operator()(const CancelMessage& m) { return {{"offer", raw(m.cancel.offer)}, {"t", "cancel"}}; }
+  Dict operator()(const CloseMessage& m) { return signed_frame("close", m.close); }
   Dict operator()(const RefuseMessage& m) {
     return {{"about", raw(m.refuse.about)}, {"detail", m.refuse.detail.substr(0, 512)}, {"reason", m.refuse.reason}, {"t", "refuse"}};
   }
@@ -387,6 +398,7 @@ Result<Message> decode_message(std::string_view frame) {
   if (type == "commit") return done(CommitMessage{read_signed()});
   if (type == "commit-set") return done(CommitSetMessage{read_signed()});
   if (type == "verdict") return done(VerdictMessage{read_signed()});
+  if (type == "close") return done(CloseMessage{read_signed()});
   if (type == "reveal") {
     RevealMessage m;
     m.reveal = read_signed();
@@ -440,11 +452,6 @@ Result<Message> decode_message(std::string_view frame) {
     Mirrored m;
     r.id("result", m.result);
     return done(MirroredMessage{m});
-  }
-  if (type == "cancel") {
-    Cancel c;
-    r.id("offer", c.offer);
-    return done(CancelMessage{c});
   }
   if (type == "refuse") {
     Refuse f;

@@ -124,8 +124,8 @@ struct Mirrored { ResultId result; };
 struct AskCertificate { ResultId result; };
 struct CertificateAt { ResultId result; Hash certificate; std::array<std::uint8_t, 20> certificate_v1{}; };
 
-/// The requester ends the offer; leases are void.
-struct Cancel { OfferId offer; };
+/// The requester ends the offer, whatever became of it: leases are void, and nobody passes the offer on any more.
+struct Close { OfferId offer; };
 
 /// A named reason why something was not done.
 struct Refuse {
@@ -147,12 +147,14 @@ Bytes encode(const Commit&);
 Bytes encode(const CommitSet&);
 Bytes encode(const Reveal&);
 Bytes encode(const Verdict&);
+Bytes encode(const Close&);
 Result<Offer> decode_offer(std::string_view body);
 Result<Award> decode_award(std::string_view body);
 Result<Commit> decode_commit(std::string_view body);
 Result<CommitSet> decode_commit_set(std::string_view body);
 Result<Reveal> decode_reveal(std::string_view body);
 Result<Verdict> decode_verdict(std::string_view body);
+Result<Close> decode_close(std::string_view body);
 
 OfferId offer_id(std::string_view offer_body);
 
@@ -168,12 +170,12 @@ struct VerdictMessage { Signed verdict; };
 struct CreditMessage { Credit credit; };
 struct DoneMessage { Done done; };
 struct MirroredMessage { Mirrored mirrored; };
-struct CancelMessage { Cancel cancel; };
+struct CloseMessage { Signed close; };
 struct RefuseMessage { Refuse refuse; };
 struct AskCertificateMessage { AskCertificate ask; };
 struct CertificateAtMessage { CertificateAt at; };
 using Message = std::variant<OfferMessage, BidMessage, AwardMessage, AcceptMessage, CommitMessage, CommitSetMessage,
-                             RevealMessage, VerdictMessage, CreditMessage, DoneMessage, MirroredMessage, CancelMessage, RefuseMessage, AskCertificateMessage, CertificateAtMessage>;
+                             RevealMessage, VerdictMessage, CreditMessage, DoneMessage, MirroredMessage, CloseMessage, RefuseMessage, AskCertificateMessage, CertificateAtMessage>;
 
 Bytes encode_message(const Message& message);
 /// Canonical or refused.
@@ -181,7 +183,7 @@ Result<Message> decode_message(std::string_view frame);
 
 /// Signature domains, one per kind of body.
 inline constexpr std::string_view offer_domain = "offer", award_domain = "award", commit_domain = "commit",
-                                  commit_set_domain = "commit-set", reveal_domain = "reveal", verdict_domain = "verdict";
+                                  commit_set_domain = "commit-set", reveal_domain = "reveal", verdict_domain = "verdict", close_domain = "close";
 Signed sign_body(const KeyPair& key, std::string_view domain, Bytes body);
 bool verify_body(const NodeKey& key, std::string_view domain, const Signed& signed_body);
 

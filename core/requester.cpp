@@ -78,7 +78,7 @@ void Requester::on(const PeerCame& event) {
   // Whatever was on its way when the channel broke is said again; the farmer treats a repeat as one.
   for (auto& [id, record] : awards_) {
     if (record.award.farmer != event.key || record.lost || record.message.body.empty()) continue;
-    if (record.state == AwardState::sent) record.lease_until_ms = now_ + accept_wait_ms;
+    if (record.state == AwardState::sent && record.renewals++ < max_renewals) record.lease_until_ms = now_ + accept_wait_ms;
     if (record.state == AwardState::sent || record.state == AwardState::accepted) emit(Send{event.key, AwardMessage{record.message}});
     for (UnitNumber u : record.asked)
       if (!record.votes.count(u)) touched_.insert(u);
@@ -113,7 +113,7 @@ void Requester::on(const MessageCame& event) {
     void operator()(const CommitSetMessage&) {}
     void operator()(const VerdictMessage&) {}
     void operator()(const DoneMessage&) {}
-    void operator()(const CancelMessage&) {}
+    void operator()(const CloseMessage&) {}
     void operator()(const AskCertificateMessage&) {}
     void operator()(const CertificateAtMessage&) {}
   };
@@ -184,8 +184,7 @@ void Requester::on_reveal(const NodeKey& from, const RevealMessage& message) {
   AwardRecord* record = award_of(from, reveal->award);
   if (!record || record->lost) return refuse(from, rename_id<Hash>(reveal->award), "lease_over", "the award is unknown or its lease ended");
   if (!verify_body(from, reveal_domain, message.reveal)) return refuse(from, rename_id<Hash>(reveal->award), "bad_signature", "reveal");
-  // Kept for the certificate, also across runs: the offer, then what tells this reveal from others.
-  emit(Save{"reveal", Bytes(id_.view()) + Bytes(sha256(message.reveal.body).view()), Bytes(from.view()) + signature_bytes(message.reveal) + message.reveal.body});
+  bool counts = false;
   for (const auto& [number, vote] : reveal->units) {
     auto committed = record->commits.find(number);
     if (committed == record->commits.end() || committed->second != commitment(offer_.task, number, reveal->award, from, vote)) {
@@ -193,6 +192,7 @@ void Requester::on_reveal(const NodeKey& from, const RevealMessage& message) {
       continue;
     }
     if (record->votes.count(number)) continue;
+    counts = true;
     Unit& unit = units_[number];
     record->votes[number] = vote;
     peers_[from].strikes = 0;
@@ -201,6 +201,10 @@ void Requester::on_reveal(const NodeKey& from, const RevealMessage& message) {
     unit.votes[from] = {vote, reveal->award, message.reveal, extra == message.beside.extras.end() ? Extra{} : extra->second};
     touched_.insert(number);
   }
+  // Kept for the certificate, also across runs: the offer, then what tells this reveal from others. One that brings no vote is not kept, or
+  // a farmer could fill the disk with them.
+  if (counts)
+    emit(Save{"reveal", Bytes(id_.view()) + Bytes(sha256(message.reveal.body).view()), Bytes(from.view()) + signature_bytes(message.reveal) + message.reveal.body});
 }
 
 // The block itself is checked and kept by whoever carries the ledger; here it only ends the wait.
@@ -319,6 +323,8 @@ void Requester::on(const ResultAssembled& event) {
     if (peer.up && peer.bid) emit(Send{key, DoneMessage{Done{id_, event.result, event.v1_hash, event.bytes, event.certificate, event.certificate_v1}}});
 }
 
-void Requester::on(const CancelTask&) { finish(Ending::cancelled, "cancelled"); }
+void Requester::on(const CancelTask&) {
+  if (!assembled_) finish(Ending::cancelled, "cancelled");  // a result that is here and paid is not taken back
+}
 
 }  // namespace tnode

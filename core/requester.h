@@ -96,7 +96,9 @@ class Requester {
     AwardState state = AwardState::holding;
     TimeMs sent_ms = 0, lease_until_ms = 0;
     std::map<UnitNumber, Hash> commits;
-    std::set<UnitNumber> asked;     // in a commit set already
+    std::set<UnitNumber> asked;     // in a commit set that it has heard, as far as we know
+    std::set<UnitNumber> ever_asked;
+    int renewals = 0;               // how often a wait began anew because its channel broke
     std::map<UnitNumber, Vote> votes;
     Hash ref;
     bool lost = false;              // its lease ended with votes missing
@@ -208,6 +210,7 @@ std::string units_text(const std::vector<UnitNumber>& units);
 inline constexpr TimeMs bid_window_ms = 40;            ///< after enough bids are in, how long others may still join the first draw
 inline constexpr TimeMs accept_wait_ms = 10'000;       ///< an award that is not accepted by then is lost
 inline constexpr TimeMs reveal_wait_ms = 30'000;       ///< a farmer that is asked for its votes has at least this long to show them
+inline constexpr int max_renewals = 8;                 ///< how often one award's wait may begin anew after a broken channel: who never answers loses its lease
 inline constexpr TimeMs absence_grace_ms = 8'000;      ///< a farmer whose channel is gone this long loses its leases
 inline constexpr TimeMs fetch_allowance_ms = 120'000;  ///< added to a lease for getting the task
 inline constexpr TimeMs quick_award_ms = 500;          ///< a farmer that commits to a whole award within this gets twice as much the next time

@@ -147,6 +147,7 @@ void Requester::decide_units() {
 void Requester::ask_for_reveals() {
   // A unit's votes are shown once every replica that is out has committed and at least `want` are in.
   std::map<AwardId, std::map<UnitNumber, std::map<NodeKey, Hash>>> due;
+  std::set<AwardId> first_asked;
   for (UnitNumber number : touched_) {
     const Unit& unit = units_[number];
     if (unit.state != UnitState::open || unit.active.empty()) continue;
@@ -164,16 +165,18 @@ void Requester::ask_for_reveals() {
     for (const auto& [key, award] : unit.active) {
       auto& record = awards_.at(award);
       if (!record.asked.insert(number).second) continue;
-      record.lease_until_ms = std::max(record.lease_until_ms, now_ + reveal_wait_ms);
+      if (record.ever_asked.insert(number).second) first_asked.insert(award);
       due[award][number] = commits;
     }
   }
   for (const auto& [award, units] : due) {
+    AwardRecord& record = awards_.at(award);
+    if (first_asked.count(award) || record.renewals++ < max_renewals) record.lease_until_ms = std::max(record.lease_until_ms, now_ + reveal_wait_ms);
     CommitSet set{award, {}};
     for (auto it = units.begin(); it != units.end(); ++it) {
       set.units.insert(*it);
       if (set.units.size() < max_units_per_message && std::next(it) != units.end()) continue;
-      emit(Send{awards_.at(award).award.farmer, CommitSetMessage{sign_body(*key_, commit_set_domain, encode(set))}});
+      emit(Send{record.award.farmer, CommitSetMessage{sign_body(*key_, commit_set_domain, encode(set))}});
       set.units.clear();
     }
   }
@@ -380,9 +383,9 @@ void Requester::finish_if_over() {
 void Requester::finish(Ending ending, std::string reason) {
   if (closing_) return;
   closing_ = Finished{ending, std::move(reason)};
-  if (ending == Ending::done || ending == Ending::failed) return;
+  const Signed close = sign_body(*key_, close_domain, encode(Close{id_}));
   for (auto& [key, peer] : peers_)
-    if (peer.up && peer.bid) emit(Send{key, CancelMessage{Cancel{id_}}});
+    if (peer.up) emit(Send{key, CloseMessage{close}});
 }
 
 }  // namespace tnode

@@ -38,6 +38,9 @@ struct Torrent {
   std::vector<File> files;             ///< in torrent order, pads left out
 };
 
+/// What the name of every task, result and certificate begins with: a bundle does not choose its place in a user's folder.
+inline constexpr std::string_view bundle_name_prefix = "tnode-";
+
 inline constexpr std::int64_t min_piece_length = 16 << 10;
 inline constexpr std::int64_t max_piece_length = 16 << 20;
 /// Largest payload: a million pieces of the largest length.

@@ -16,6 +16,8 @@ constexpr int local_message_id = 20;                       // BEP 10: ours to ch
 constexpr int max_extended_bytes = 128 << 10;              // a longer `tn` message ends the connection
 constexpr int max_backlog_bytes = 8 << 20;                 // a peer that does not read is let go
 constexpr int handshake_wait_ticks = 10;                   // seconds from extension handshake to a channel
+constexpr std::size_t max_messages_a_tick = 20'000;        // a peer that says more in a second than anyone can answer is let go,
+constexpr std::size_t max_message_bytes_a_tick = 32 << 20; // or what it said would pile up in front of the node's loop
 constexpr std::size_t tls_bytes_per_message = 32 << 10;    // several TLS records travel in one extension message
 constexpr std::string_view extension_name = "tn";
 constexpr std::string_view key_name = "tn_key";
@@ -79,6 +81,9 @@ class Link : public lt::peer_plugin {
       if (tls_->peer_key() != claimed_key_) return end("the key it proved is not the one it named"), true;
       channels->established(*this);
     }
+    messages_in_tick_ += messages->size();
+    for (const Bytes& bytes : *messages) bytes_in_tick_ += bytes.size();
+    if (messages_in_tick_ > max_messages_a_tick || bytes_in_tick_ > max_message_bytes_a_tick) return end("it floods"), true;
     for (Bytes& bytes : *messages) {
       if (closed_) break;
       channels->message(*this, std::move(bytes));
@@ -92,7 +97,8 @@ class Link : public lt::peer_plugin {
     if (auto channels = channels_.lock(); channels && greeted_) channels->closed(*this);
   }
 
-  void tick() override {
+  void tick() override {  // once a second
+    messages_in_tick_ = bytes_in_tick_ = 0;
     if (closed_ || !tls_ || tls_->established()) return;
     if (++handshake_ticks_ >= handshake_wait_ticks) end("no TLS handshake in time");
   }
@@ -147,6 +153,7 @@ class Link : public lt::peer_plugin {
   const bool outgoing_;
   bool greeted_ = false, closed_ = false;
   int remote_message_id_ = 0, handshake_ticks_ = 0;
+  std::size_t messages_in_tick_ = 0, bytes_in_tick_ = 0;
   NodeKey claimed_key_;
   std::optional<lt::tcp::endpoint> dialable_;
   std::unique_ptr<TlsChannel> tls_;

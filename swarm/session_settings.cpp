@@ -36,7 +36,7 @@ void common(sp& s) {
   s.set_int(sp::unchoke_slots_limit, 64);
   s.set_int(sp::max_peer_recv_buffer_size, 4 << 20);
   s.set_bool(sp::allow_multiple_connections_per_ip, true);
-  // Links and permissions of a task are its manifest's business, not the mirror's.
+  // Serving a file need not write its access time.
   s.set_bool(sp::no_atime_storage, true);
 }
 

@@ -172,6 +172,8 @@ void Torrents::admit(Fetch& fetch) {
     auto section = info->info_section();
     auto torrent = parse_canonical_info({section.data(), static_cast<std::size_t>(section.size())});
     if (!torrent) return give_up(key, "it is no bundle of tnode: " + torrent.error().message);
+    // A bundle is written into the user's folder: it must not choose a name there that could be anyone's.
+    if (!torrent->name.starts_with(bundle_name_prefix)) return give_up(key, "it is no bundle of tnode: its name " + quoted_name(torrent->name) + " is none of tnode's");
   }
   if (request.max_bytes > 0 && info->total_size() > request.max_bytes)
     return give_up(key, "it has " + std::to_string(info->total_size()) + " bytes; at most " + std::to_string(request.max_bytes) + " are taken here");
@@ -217,9 +219,21 @@ void Torrents::add_peers(Fetch& fetch) {
     if (auto endpoint = parse_endpoint(peer)) fetch.handle.connect_peer(*endpoint);
 }
 
+/// The v2 hash is what was asked for; the v1 hash beside it is somebody's word. A wrong one hides the torrent: connections name it first.
+void Torrents::doubt_v1(const Key& key) {
+  auto it = fetches_.find(key);
+  FetchTorrent request = std::move(it->second.request);
+  const auto moved = it->second.moved;
+  session_.remove_torrent(it->second.handle);
+  fetches_.erase(it);
+  request.v1_hash = {};
+  fetch(std::move(request));
+  if (auto again = fetches_.find(key); again != fetches_.end()) again->second.moved = moved;
+}
+
 void Torrents::tick() {
   const auto now = Clock::now();
-  std::vector<Key> stalled;
+  std::vector<Key> stalled, doubted;
   for (auto& [key, fetch] : fetches_) {
     auto status = fetch.handle.status({});
     if (status.total_wanted_done != fetch.last_done && fetch.admitted) {
@@ -228,12 +242,15 @@ void Torrents::tick() {
       report_(FetchProgress{fetch.request.v2_hash, status.total_wanted_done, status.total_wanted});
     }
     if (fetch.request.stall_ms > 0 && now - fetch.moved > std::chrono::milliseconds(fetch.request.stall_ms)) stalled.push_back(key);
+    else if (!fetch.admitted && !is_zero(fetch.request.v1_hash) && !fetch.request.v2_hash.is_zero() && fetch.request.stall_ms > 0 &&
+             now - fetch.moved > std::chrono::milliseconds(fetch.request.stall_ms / 2)) doubted.push_back(key);
     if (status.num_peers > 0 || now < fetch.next_lookup) continue;
     // Libtorrent's own announcer takes its torrents one by one, half a minute each: look up by hand while nobody is found.
     fetch.next_lookup = now + std::chrono::milliseconds(std::min(first_lookup_ms << std::min(fetch.lookups++, 10), longest_lookup_ms));
     if (dht_) fetch.handle.force_dht_announce();
     add_peers(fetch);
   }
+  for (const Key& key : doubted) doubt_v1(key);
   for (const Key& key : stalled) {
     const Fetch& fetch = fetches_.at(key);
     give_up(key, fetch.admitted ? "nobody had the rest of it for " + std::to_string(fetch.request.stall_ms / 1000) + " s"

@@ -45,6 +45,7 @@ class Torrents {
   void finish(const Key& key, Fetch& fetch);
   void give_up(const Key& key, std::string reason);
   void add_peers(Fetch& fetch);
+  void doubt_v1(const Key& key);
   Fetch* find(const lt::torrent_handle& handle, Key& key);
 
   lt::session& session_;

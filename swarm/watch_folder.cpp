@@ -82,7 +82,8 @@ struct WatchFolder::Impl {
       tell(path);
     }
     if (next == Clock::time_point::max()) return -1;
-    return static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(next - Clock::now()).count()) + 1;
+    // What fell due while the others were told is due now: less than nothing would be poll's word for ever.
+    return std::max(0, static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now()).count()));
   }
 
   void run() {

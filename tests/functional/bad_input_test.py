@@ -184,6 +184,18 @@ def wrong_usage_ends_with_two(program):
         expect(world.run(["status"], home="configured"), 2, "lissten")
 
 
+def folders_in_place_of_files_are_named(program):
+    with World(program) as world:
+        for name in ("folder", "folder.torrent", "good.torrent"):
+            os.mkdir(world.path(name))
+        expect(world.run(["--listen", "127.0.0.1:0", "get", world.path("folder")]), 1, "it is a folder")
+        expect(world.run(["--listen", "127.0.0.1:0", "seed", world.path("folder.torrent")]), 1, "it is a folder")
+        # The .torrent that could not be written is no success.
+        expect(world.run(["seed", world.task("good", GOOD), "--torrent-only"], cwd=world.path()), 1, "good.torrent")
+        os.makedirs(world.path("configured", "config.yaml"))
+        expect(world.run(["status"], home="configured"), 2, "config.yaml: it is a folder")
+
+
 def unknown_ids_are_named(program):
     with World(program) as world:
         for command in (["status", "abcdef"], ["explain", "abcdef"], ["cancel", "abcdef"]):
@@ -441,7 +453,7 @@ def silent_name_server_keeps_no_node_from_leaving(program):
 
 
 if __name__ == "__main__":
-    nodes.main([task_file_is_refused_with_all_its_mistakes, broken_torrents_are_refused_by_seed_get_and_watch, wrong_magnets_are_refused, wrong_usage_ends_with_two, unknown_ids_are_named,
+    nodes.main([task_file_is_refused_with_all_its_mistakes, broken_torrents_are_refused_by_seed_get_and_watch, wrong_magnets_are_refused, wrong_usage_ends_with_two, folders_in_place_of_files_are_named, unknown_ids_are_named,
                 farm_without_bubblewrap_names_what_to_install, farm_without_user_namespaces_says_so, port_in_use_is_named, second_node_of_a_home_is_refused, broken_homes_are_named,
                 store_of_a_newer_version_is_left_alone, new_home_on_a_full_disk_is_refused, farmer_on_a_full_disk_loses_nothing, requester_on_a_full_disk_loses_nothing,
                 tasks_that_nobody_takes_end_with_their_own_status, silent_name_server_keeps_no_node_from_leaving])

@@ -2,6 +2,7 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 
@@ -172,6 +173,30 @@ def a_liar_is_outvoted_and_not_paid(program):
         assert honest[0].process.poll() is None
 
 
+def a_result_larger_than_any_honest_one_is_not_downloaded(program):
+    liar_program = os.path.join(os.path.dirname(program), "tests", "tnode_liar")
+    with Net(program) as net:
+        liar = net.farmer("liar", program=liar_program, options=["--size", str(8 << 20)])
+        task = net.task("t", 'tnode: 1\nname: little\ncommand: [sh, -c, "echo 1 > out/x"]\nresources: {disk: 1MiB}\nquorum: {agree: 1}\n')
+        seed = net.seed("requester", task, peers=[liar.listen])
+        assert "are taken here" in seed.expect("fetch_failed")["reason"]
+        status, out, err = net.run("requester", ["cancel", "last"])
+        assert status == 0, err
+        assert seed.wait() == 1
+        assert net.balance("liar")["balance_micro"] == 0
+
+
+def a_second_interrupt_while_it_leaves_does_no_harm(program):
+    with Net(program) as net:
+        for command in (["farm", "--slots", "0"], ["seed", net.task("t", SMALL, WORD)]):
+            node = net.start("impatient", ["--listen", "127.0.0.1:0", "-o", "jsonl"] + command)
+            node.expect("farming" if command[0] == "farm" else "task")
+            while node.process.poll() is None:
+                node.process.send_signal(signal.SIGINT)
+                node.read(0.001)
+            assert node.wait() == (0 if command[0] == "farm" else 1), node.log()
+
+
 def a_failing_task_is_paid_and_explains_itself(program):
     with Net(program) as net:
         farmers = [net.farmer(f"farmer{i}") for i in range(2)]
@@ -287,5 +312,6 @@ def a_cancelled_task_gives_back_what_was_held(program):
 if __name__ == "__main__":
     main([farmers_are_found_by_dht_alone, farmers_are_found_by_peer_alone, the_order_of_starting_does_not_matter, a_watched_task_is_taken_and_its_file_filed_away,
           a_task_yaml_in_the_watch_folder_is_offered, a_dry_run_says_the_cost_and_writes_nothing, a_second_seed_has_the_answer_at_once, a_task_reads_the_result_of_another,
-          a_result_comes_with_proof_of_who_agreed, a_liar_is_outvoted_and_not_paid, a_failing_task_is_paid_and_explains_itself,
+          a_result_comes_with_proof_of_who_agreed, a_liar_is_outvoted_and_not_paid, a_result_larger_than_any_honest_one_is_not_downloaded,
+          a_second_interrupt_while_it_leaves_does_no_harm, a_failing_task_is_paid_and_explains_itself,
           a_requester_killed_again_and_again_goes_on, farmers_killed_again_and_again_are_not_missed, nothing_outlives_a_killed_farmer, a_cancelled_task_gives_back_what_was_held])

@@ -43,6 +43,44 @@ TEST_CASE("a_farmer_that_met_nobody_but_farmers_hears_of_the_task_and_works_on_i
   CHECK(carol.balance().balance_micro + bob.balance().balance_micro == 2 * credit_micro);
 }
 
+TEST_CASE("an_offer_that_is_over_is_open_to_nobody_near_or_far") {
+  World world(WorldOptions{});
+  NodeTerms asks, listens;
+  asks.farms = false;
+  listens.slots = 0;
+  auto &alice = world.add(asks), &router = world.add(listens), &bob = world.add({}), &carol = world.add({});
+  world.acquaint(alice, router);
+  for (auto* farmer : {&bob, &carol}) world.acquaint(router, *farmer);
+  auto& task = alice.offer(task_of_units(1));
+  REQUIRE(world.run_until([&] { return task.done(); }, minute));
+  world.run_for(minute);  // the word spreads
+  auto& late = world.add({});
+  world.acquaint(router, late);
+  world.run_for(minute);
+  CHECK(late.farmer()->offers_known() == 0);
+  for (auto* farmer : {&bob, &carol, &router}) CHECK(farmer->farmer()->open_offers() == 0);
+}
+
+TEST_CASE("a_farmer_that_was_away_when_an_offer_ended_learns_of_it_from_others") {
+  World world(WorldOptions{});
+  NodeTerms asks;
+  asks.farms = false;
+  auto &alice = world.add(asks), &bob = world.add({}), &carol = world.add({}), &away = world.add({});
+  world.acquaint(alice, bob);
+  world.acquaint(alice, carol);
+  world.acquaint(bob, away);
+  auto terms = task_of_units(1);
+  terms.run_ms = minute;
+  auto& task = alice.offer(terms);
+  REQUIRE(world.run_until([&] { return away.farmer()->offers_known() == 1; }, minute));
+  world.part(bob, away);
+  world.part(alice, away);
+  REQUIRE(world.run_until([&] { return task.done(); }, hour));
+  world.acquaint(carol, away);
+  world.run_for(meet_wait_ms + minute);
+  CHECK(away.farmer()->open_offers() == 0);
+}
+
 TEST_CASE("large_results_are_fetched_from_those_who_voted_for_them") {
   Village v;
   auto& alice = v.requester();

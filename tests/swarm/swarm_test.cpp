@@ -155,3 +155,43 @@ TEST_CASE("a_taken_port_is_a_clear_error") {
   REQUIRE(second.error().code == Code::unavailable);
   REQUIRE_THAT(second.error().message, has_text("--listen"));
 }
+
+TEST_CASE("a_wrong_v1_hash_beside_the_right_v2_hash_does_not_hide_a_torrent") {
+  TestNode a(1);
+  const Torrent torrent = make_bundle(a.dir.path, "tnode-result-1", {{"manifest", false, "m"}, {"out/a", false, std::string(100'000, 'a')}});
+  a->seed({torrent.bytes, a.dir.path, true});
+  TestNode b(2, {a->listen_endpoint()});
+  b.expect<PeerUp>();
+  FetchTorrent request;
+  request.v2_hash = torrent.v2_hash;
+  request.v1_hash[0] = 1;
+  request.parent_dir = b.dir.path;
+  request.holders = {a.key()};
+  request.stall_ms = 5'000;
+  b->fetch(request);
+  REQUIRE(b.expect<FetchDone>().torrent.v2_hash == torrent.v2_hash);
+}
+
+TEST_CASE("a_peer_that_floods_is_let_go") {
+  TestNode a(1);
+  TestNode b(2, {a->listen_endpoint()});
+  a.expect<PeerUp>();
+  b.expect<PeerUp>();
+  for (int i = 0; i < 200'000; ++i) a->send(b.key(), "x");
+  b.expect<PeerDown>();
+}
+
+TEST_CASE("a_bundle_whose_name_is_none_of_tnodes_is_not_downloaded") {
+  TestNode a(1);
+  const Torrent torrent = make_bundle(a.dir.path, ".ssh", {{"authorized_keys", false, "mine"}});
+  a->seed({torrent.bytes, a.dir.path, true});
+  TestNode b(2, {a->listen_endpoint()});
+  b.expect<PeerUp>();
+  FetchTorrent request;
+  request.v2_hash = torrent.v2_hash;
+  request.v1_hash = torrent.v1_hash;
+  request.parent_dir = b.dir.path;
+  request.holders = {a.key()};
+  b->fetch(request);
+  REQUIRE_THAT(b.expect<FetchFailed>().reason, has_text("is none of tnode's"));
+}
