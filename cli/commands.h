@@ -21,6 +21,8 @@ struct FarmOptions {
   std::int64_t slots = -1;              ///< -1: one per CPU; 0: take part in the swarm without executing
   std::string min_price = "0.1";
   std::string accept;                   ///< "", "anyone", "watched" or keys, comma separated
+  std::string cpus, memory;             ///< of the whole machine for all sandboxes together: "50%", "4GiB"; empty: all of it
+  std::string when = "always";          ///< "idle": only while nobody else works at the machine
   std::string runtime_cache = "8GiB";   ///< what runtimes may take; "0" for none
   bool once = false;
   Tamper tamper;                        ///< set by tests that need a liar; no flag reaches it
@@ -37,6 +39,7 @@ int run_ledger_balance(const GlobalOptions& global);
 int run_ledger_history(const GlobalOptions& global);
 int run_ledger_audit(const GlobalOptions& global, const std::string& key);
 int run_key_show(const GlobalOptions& global);
+int run_pause(const GlobalOptions& global, bool paused);
 struct RuntimePackOptions { std::string dir, name, out; };
 int run_runtime_pack(const GlobalOptions& global, const RuntimePackOptions& options);
 int run_runtime_list(const GlobalOptions& global);

@@ -1,16 +1,21 @@
 #include "cli/control.h"
 
+#include <chrono>
 #include <filesystem>
 #include <optional>
+#include <thread>
 
 #include "cli/bundle_disk.h"
 #include "cli/node.h"
 #include "cli/runtime_store.h"
 
 namespace tnode {
+namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view cancel_prefix = "cancel-", serve_prefix = "runtime-";
+constexpr std::string_view pause_name = "pause", resume_name = "resume";
+constexpr int answer_wait_tries = 100;  // of 50 ms
 
 /// The id in a request's name; nothing when it is another request, half-written, or none at all.
 template <class Id>
@@ -21,21 +26,23 @@ std::optional<Id> id_in(const std::string& name, std::string_view prefix) {
   return id ? std::optional(*id) : std::nullopt;
 }
 
+void take(Node& node, const std::string& path, const ControlActions& actions) {
+  const std::string name = fs::path(path).filename().string();
+  const auto task = id_in<TaskId>(name, cancel_prefix);
+  const auto runtime = id_in<RuntimeId>(name, serve_prefix);
+  const bool pauses = actions.pause && (name == pause_name || name == resume_name);
+  if (!pauses && !task && !runtime) return;
+  std::error_code ec;
+  fs::remove(path, ec);
+  if (pauses) return actions.pause(name == pause_name);
+  if (task) return actions.cancel(*task);
+  if (auto bundle = find_runtime(node.home(), *runtime)) node.offer(*bundle, Node::Twin::no);
+}
+
 }  // namespace
 
-ControlFolder::ControlFolder(Node& node, std::function<void(const TaskId&)> cancel) {
-  auto folder = WatchFolder::start(node.home().control_dir(), [&node, cancel](const std::string& path) {
-    node.post([&node, path, cancel] {
-      const std::string name = std::filesystem::path(path).filename().string();
-      const auto task = id_in<TaskId>(name, cancel_prefix);
-      const auto runtime = id_in<RuntimeId>(name, serve_prefix);
-      if (!task && !runtime) return;
-      std::error_code ec;
-      std::filesystem::remove(path, ec);
-      if (task) return cancel(*task);
-      if (auto bundle = find_runtime(node.home(), *runtime)) node.offer(*bundle, Node::Twin::no);
-    });
-  });
+ControlFolder::ControlFolder(Node& node, ControlActions actions) {
+  auto folder = WatchFolder::start(node.home().control_dir(), [&node, actions](const std::string& path) { node.post([&node, path, actions] { take(node, path, actions); }); });
   if (folder) folder_ = std::move(*folder);
 }
 
@@ -45,6 +52,19 @@ Result<void> ask_to_cancel(const Home& home, const TaskId& task) {
 
 Result<void> ask_to_serve(const Home& home, const RuntimeId& runtime) {
   return write_file_atomically(home.control_dir() + "/" + std::string(serve_prefix) + to_hex(runtime), "");
+}
+
+Result<void> ask_to_pause(const Home& home, bool paused) {
+  const auto nobody = [&] { return fail(Code::not_found, "no farmer runs with the home " + home.dir() + "; start one with `tnode farm`, or name its --home"); };
+  if (!fs::is_directory(home.control_dir())) return nobody();
+  const std::string request = home.control_dir() + "/" + std::string(paused ? pause_name : resume_name);
+  if (auto asked = write_file_atomically(request, ""); !asked) return asked;
+  for (int tries = 0; tries < answer_wait_tries; ++tries) {
+    if (!fs::exists(request)) return {};
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  std::error_code ec;
+  return fs::remove(request, ec) ? Result<void>(nobody()) : Result<void>();
 }
 
 }  // namespace tnode

@@ -10,10 +10,16 @@ namespace tnode {
 
 class Node;
 
+/// What a node can be asked for. Called in its loop; one that is empty is not for this node, and its request is left to another.
+struct ControlActions {
+  std::function<void(const TaskId&)> cancel;
+  std::function<void(bool paused)> pause;
+};
+
 /// While it lives, requests in the home's control folder reach the node's loop and are deleted.
 class ControlFolder {
  public:
-  ControlFolder(Node& node, std::function<void(const TaskId&)> cancel);
+  ControlFolder(Node& node, ControlActions actions);
 
  private:
   std::unique_ptr<WatchFolder> folder_;
@@ -23,5 +29,8 @@ class ControlFolder {
 Result<void> ask_to_cancel(const Home& home, const TaskId& task);
 /// Asks it to serve a runtime that was packed into its home; one that starts later is asked then.
 Result<void> ask_to_serve(const Home& home, const RuntimeId& runtime);
+
+/// Asks the farmer that runs to pause, or to go on, and waits until it took note; `not_found` when none does.
+Result<void> ask_to_pause(const Home& home, bool paused);
 
 }  // namespace tnode

@@ -12,6 +12,7 @@
 
 #include "cli/commands.h"
 #include "cli/control.h"
+#include "cli/farm_pausing.h"
 #include "cli/farmer_role.h"
 #include "cli/node.h"
 #include "cli/output.h"
@@ -52,6 +53,39 @@ std::int64_t free_disk(const std::string& path) {
   return statvfs(path.c_str(), &status) == 0 ? static_cast<std::int64_t>(status.f_bavail) * static_cast<std::int64_t>(status.f_frsize) : 0;
 }
 
+std::int64_t cpus_of_machine() { return static_cast<std::int64_t>(std::max(1u, std::thread::hardware_concurrency())); }
+
+/// What --cpus and --memory leave to all sandboxes together.
+Result<SharedLimits> shared_limits(const FarmOptions& options) {
+  SharedLimits shared;
+  if (!options.cpus.empty()) {
+    auto milli = parse_cpu_share(options.cpus, cpus_of_machine());
+    if (!milli) return fail(Code::invalid, "--cpus: " + milli.error().message);
+    shared.cpu_milli = *milli;
+  }
+  if (!options.memory.empty()) {
+    auto bytes = parse_size(options.memory);
+    if (!bytes || *bytes <= 0) return fail(Code::invalid, "--memory: " + (bytes ? "'" + options.memory + "' is nothing; --slots 0 runs nothing" : bytes.error().message));
+    shared.memory_bytes = *bytes;
+  }
+  return shared;
+}
+
+/// How the owner's wishes hold on this machine, said at the start; empty when there are none.
+std::string share_line(const FarmOptions& options, const SharedLimits& shared, const SandboxState& sandbox) {
+  std::string text;
+  auto add = [&](const std::string& part) { text += (text.empty() ? "" : "; ") + part; };
+  if (shared.cpu_milli > 0) {
+    const std::string whole = std::to_string(std::max<std::int64_t>(1, shared.cpu_milli / 1000)) + " of " + std::to_string(cpus_of_machine()) + " CPUs";
+    if (sandbox.cpu_mode == "quota") add("CPU time up to " + options.cpus + ", by a quota of the kernel");
+    else if (sandbox.cpu_mode == "affinity") add("CPU time: no quota can be had here, so everything runs on " + whole);
+    else add("CPU time: neither a quota nor fewer CPUs can be had here, --cpus does not hold");
+  }
+  if (shared.memory_bytes > 0) add("memory " + format_size(shared.memory_bytes) + " together" + (sandbox.bounds_memory ? ", held by a control group" : ", by taking no more units than fit"));
+  if (options.when == "idle") add("works while nobody else does, pauses by " + sandbox.pause_mode);
+  return text;
+}
+
 Result<std::int64_t> runtime_cache(const FarmOptions& options) {
   if (options.runtime_cache == "0") return std::int64_t{0};
   auto bytes = parse_size(options.runtime_cache);
@@ -59,17 +93,18 @@ Result<std::int64_t> runtime_cache(const FarmOptions& options) {
   return bytes;
 }
 
-Result<FarmerOptions> farmer_options(const FarmOptions& options, const SandboxState* sandbox, const Home& home, std::int64_t runtime_cache_bytes) {
+Result<FarmerOptions> farmer_options(const FarmOptions& options, const SharedLimits& shared, const SandboxState* sandbox, const Home& home, std::int64_t runtime_cache_bytes) {
   FarmerOptions farmer;
-  const auto cpus = static_cast<std::int64_t>(std::max(1u, std::thread::hardware_concurrency()));
-  farmer.slots = options.slots < 0 ? cpus : options.slots;
+  // A CPU is shared by two slots only when the user says so.
+  const std::int64_t cpus = shared.cpu_milli > 0 ? (shared.cpu_milli + 999) / 1000 : cpus_of_machine();
+  farmer.slots = options.slots >= 0 ? options.slots : shared.cpu_milli > 0 ? std::max<std::int64_t>(1, shared.cpu_milli / 1000) : cpus;
   auto price = parse_credits(options.min_price);
   if (!price || *price < 0) return fail(Code::invalid, "--min-price wants credits a unit, like 0.5, not '" + options.min_price + "'");
   farmer.min_price_micro = *price;
   struct sysinfo memory {};
   sysinfo(&memory);
   farmer.cpus = cpus;
-  farmer.memory_bytes = static_cast<std::int64_t>(memory.totalram) * memory.mem_unit;
+  farmer.memory_bytes = shared.memory_bytes > 0 ? shared.memory_bytes : static_cast<std::int64_t>(memory.totalram) * memory.mem_unit;
   farmer.disk_bytes = free_disk(home.dir());
   farmer.limit_mode = sandbox ? sandbox->limit_mode : "none";
   farmer.platform = platform_of_host();
@@ -121,10 +156,15 @@ int FarmCommand::run() {
   }
   swarm->bulk = true;
   if (auto made = home->make(); !made) return fail_with(made.error());
+  auto shared = shared_limits(options_);
+  if (!shared) {
+    (void)fail_with(shared.error());
+    return exit_usage;
+  }
   // First of all: the runner must not inherit sockets, stores or threads.
   std::unique_ptr<Executor> executor;
   if (options_.slots != 0) {
-    auto started = Executor::start(home->dir());
+    auto started = Executor::start(home->dir(), *shared);
     if (!started) {
       (void)fail_with(started.error());
       return started.error().code == Code::unavailable ? exit_no_sandbox : exit_error;
@@ -132,9 +172,11 @@ int FarmCommand::run() {
     executor = std::move(*started);
     for (const auto& each : executor->state().checks)
       if (each.level == SandboxState::Check::weaker) output_.line("sandbox  " + each.what + " weaker: " + each.detail);
+    if (const std::string line = share_line(options_, *shared, executor->state()); !line.empty()) output_.line("share    " + line);
   }
+  const SandboxState sandbox = executor ? executor->state() : SandboxState{};
   auto cache = runtime_cache(options_);
-  auto farmer = cache ? farmer_options(options_, executor ? &executor->state() : nullptr, *home, *cache) : Result<FarmerOptions>(cache.error());
+  auto farmer = cache ? farmer_options(options_, *shared, executor ? &executor->state() : nullptr, *home, *cache) : Result<FarmerOptions>(cache.error());
   if (!farmer) {
     (void)fail_with(farmer.error());
     return exit_usage;
@@ -151,16 +193,21 @@ int FarmCommand::run() {
   node_->add(std::make_unique<FarmerRole>(*node_, role, [this](const Note& note) { show(note); }));
   output_.line("node     " + to_hex(node_->key().key()));
   output_.line("listen   " + node_->swarm().listen_endpoint() + (swarm->listens_everywhere() ? " and every other address of this machine" : "") + (options_.slots == 0 ? "  (no slots: swarm only)" : "  slots " + std::to_string(farmer->slots) + ", asks " + format_credits(farmer->min_price_micro) + " credits a unit"));
-  output_.event("farming", {{"key", to_hex(node_->key().key())}, {"listen", node_->swarm().listen_endpoint()}, {"slots", farmer->slots}, {"min_price_micro", farmer->min_price_micro}, {"limits", farmer->limit_mode}});
+  output_.event("farming", {{"key", to_hex(node_->key().key())}, {"listen", node_->swarm().listen_endpoint()}, {"slots", farmer->slots}, {"min_price_micro", farmer->min_price_micro}, {"limits", farmer->limit_mode},
+                            {"cpu_milli", shared->cpu_milli}, {"cpu_mode", sandbox.cpu_mode}, {"memory", farmer->memory_bytes}, {"when", options_.when}, {"pause_mode", sandbox.pause_mode}});
   if (!options_.watch.empty()) {
     auto watched = WatchedTasks::start(*node_, options_.watch, output_);
     if (!watched) return fail_with(watched.error());
     watched_ = std::move(*watched);
   }
-  std::optional<ControlFolder> control(std::in_place, *node_, [this](const TaskId& task) {
+  FarmPausing pausing(*node_, options_.when == "idle");
+  ControlActions asked;
+  asked.cancel = [this](const TaskId& task) {
     for (const auto& requester : node_->requesters())
       if (requester->task() == task) requester->hear(CancelTask{});
-  });
+  };
+  asked.pause = [&pausing](bool paused) { pausing.by_user(paused); };
+  std::optional<ControlFolder> control(std::in_place, *node_, std::move(asked));
   signals.on_signal([this](int) {
     node_->post([this] {
       output_.line("leaving; what was accepted and not finished goes on at the next start");
@@ -181,7 +228,7 @@ int FarmCommand::run() {
 
 void FarmCommand::idle_line() {
   const std::string why = node_->farmer()->farmer().why_idle();
-  if (why != last_idle_ && why != "working") output_.line("idle     " + why);
+  if (why != last_idle_ && why != "working" && !node_->farmer()->farmer().paused()) output_.line("idle     " + why);
   last_idle_ = why;
   node_->later(idle_line_every_ms, [this] { idle_line(); });
 }
@@ -208,7 +255,9 @@ void FarmCommand::show(const Note& note) {
   else if (note.what == "declined") output_.line("declined " + task + "  " + field(note, "reason"));
   else if (note.what == "bid") output_.line("bid      " + task + "  " + credits("price_micro") + " credits a unit");
   else if (note.what == "ran" && (output_.verbose() || field(note, "outcome") != "exited" || field(note, "exit_code") != "0"))
-    output_.line("ran      " + task + "  unit " + field(note, "unit") + ": " + field(note, "outcome") + ", exit " + field(note, "exit_code") + ", " + field(note, "wall_ms") + " ms");
+    output_.line("ran      " + task + "  unit " + field(note, "unit") + ": " + field(note, "outcome") + ", exit " + field(note, "exit_code") + ", " + field(note, "wall_ms") + " ms" + (field(note, "detail").empty() ? "" : ": " + field(note, "detail")));
+  else if (note.what == "paused") output_.line("paused   " + field(note, "reason") + "; units that stand still: " + field(note, "running"));
+  else if (note.what == "continued") output_.line("continued after " + format_duration(std::atoll(field(note, "paused_ms").c_str())) + "; units that go on: " + field(note, "running"));
   else if (note.what == "earned") output_.line("earned   " + credits("amount_micro") + " credits from " + field(note, "from").substr(0, 12) + ", balance " + credits("balance_micro"));
   else if (note.what == "underpaid") output_.line("underpaid " + task + " by " + field(note, "requester").substr(0, 12));
   else if (note.what == "lease_dropped") output_.line("dropped  " + task + "  " + field(note, "reason"));

@@ -40,6 +40,7 @@ FarmerRole::FarmerRole(Node& node, FarmerRoleOptions options, Observer observer)
   std::error_code ec;
   fs::remove_all(node.home().work_dir(), ec);
   fs::create_directories(node.home().work_dir(), ec);
+  remove_half_made_bundles(node.home().dir() + "/results");
   reseed();
 }
 
@@ -205,6 +206,14 @@ void FarmerRole::carry(const RunUnit& effect) {
 
 void FarmerRole::carry(const StopUnit& effect) {
   node_.after_commit([this, job = effect.job] { node_.executor()->cancel(job); });
+}
+
+void FarmerRole::carry(const FreezeUnits&) {
+  node_.after_commit([this] { if (node_.executor()) node_.executor()->pause(); });
+}
+
+void FarmerRole::carry(const ThawUnits&) {
+  node_.after_commit([this] { if (node_.executor()) node_.executor()->resume(); });
 }
 
 void FarmerRole::on_report(const ExecutionReport& report) {

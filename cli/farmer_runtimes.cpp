@@ -2,6 +2,7 @@
 
 #include <sys/utsname.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "cli/quantities.h"
@@ -86,7 +87,12 @@ void FarmerRuntimes::fetch(const PrepareRuntime& effect) {
   };
   auto end = [this, id, number](const FetchDone* fetched, const std::string& problem) {
     if (!under_way(id, number)) return;
-    if (!fetched) return lost(id, problem);
+    if (!fetched) {
+      // What came of it is where the next attempt begins; a folder without anything is of no use.
+      std::error_code ignored;
+      fs::remove(node_.home().runtime_dir(id), ignored);
+      return lost(id, problem);
+    }
     auto kept = keep_bundle(fetched->torrent, node_.home().runtime_dir(id));
     if (!kept) return lost(id, kept.error().message);
     check_and_unpack(id, *kept);

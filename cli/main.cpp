@@ -68,6 +68,10 @@ int run(int argc, char** argv) {
   farm_command->add_option("--slots", farm.slots, "Units run side by side (default: one per CPU; 0: only take part in the swarm)")->check(CLI::Range(0, 1024))->take_last();
   farm_command->add_option("--min-price", farm.min_price, "Credits asked for a unit")->type_name("CREDITS")->capture_default_str()->take_last();
   farm_command->add_option("--accept", farm.accept, "Whose tasks: anyone, watched, or node keys")->type_name("WHO")->take_last();
+  farm_command->add_option("--cpus", farm.cpus, "CPU time for all sandboxes together: a share of the machine (50%) or CPUs (1.5)")->type_name("SHARE")->take_last();
+  farm_command->add_option("--memory", farm.memory, "Memory for all sandboxes together, their files counted (4GiB)")->type_name("SIZE")->take_last();
+  farm_command->add_option("--when", farm.when, "always, or idle: only while nobody else works at the machine")
+      ->check(CLI::IsMember({"always", "idle"}).description(""))->option_text("WHEN")->take_last();
   farm_command->add_option("--runtime-cache", farm.runtime_cache, "What runtimes of tasks may take on disk; 0: only tasks with `runtime: host`")->type_name("SIZE")->capture_default_str()->take_last();
   farm_command->add_flag("--once", farm.once, "Leave when nothing is left to do");
   farm_command->callback([&] { status = run_farm(global, farm); });
@@ -111,6 +115,8 @@ int run(int argc, char** argv) {
   devnet_command->add_flag("--keep", devnet.keep, "Keep the nodes' homes");
   devnet_command->callback([&] { status = run_devnet(global, devnet); });
 
+  app.add_subcommand("pause", "Have the farmer of this home stand still: what runs is frozen")->callback([&] { status = run_pause(global, true); });
+  app.add_subcommand("resume", "Let it go on")->callback([&] { status = run_pause(global, false); });
   auto* runtime_command = app.add_subcommand("runtime", "Root file systems that tasks bring along");
   runtime_command->require_subcommand(1);
   runtime_command->fallthrough();

@@ -153,6 +153,25 @@ Result<TimeMs> parse_duration(std::string_view text) {
   return total;
 }
 
+Result<std::int64_t> parse_cpu_share(std::string_view text, std::int64_t cpus) {
+  const auto bad = [&, given = std::string(text)](const std::string& why) { return fail(Code::invalid, "'" + given + "' " + why + "; expected " + cpu_share_form); };
+  std::int64_t digits = 0;
+  int decimals = 0;
+  if (!take_number(text, digits, decimals)) return bad("is no share of CPUs");
+  std::int64_t milli = digits;
+  for (int i = std::max(decimals, 0); i < 3; ++i)
+    if (__builtin_mul_overflow(milli, 10, &milli)) return bad("is too large");
+  if (text == "%") {
+    if (milli > 100'000) return bad("is more than the machine");
+    milli = milli * cpus / 100;
+  } else if (!text.empty()) {
+    return bad("is no share of CPUs");
+  }
+  if (milli > cpus * 1000) return bad("is more than this machine's " + std::to_string(cpus) + " CPUs");
+  if (milli < 1) return bad("is nothing; --slots 0 runs nothing");
+  return milli;
+}
+
 std::string format_size(std::int64_t bytes) {
   const Unit* unit = &size_units[0];
   for (std::size_t i = 5; i < size_units.size(); ++i)

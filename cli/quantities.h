@@ -17,6 +17,10 @@ Result<std::int64_t> parse_size(std::string_view text);
 /// "10m", "500ms", "1h30m", "2d" → milliseconds; whole numbers, larger units first.
 Result<TimeMs> parse_duration(std::string_view text);
 
+inline constexpr const char* cpu_share_form = "a share of the machine such as 50%, or a number of CPUs such as 1.5";
+/// "50%" of `cpus` CPUs, "1.5" CPUs → thousandths of one CPU. `invalid` for none, and for more than the machine has.
+Result<std::int64_t> parse_cpu_share(std::string_view text, std::int64_t cpus);
+
 /// 1,610,612,736 → "1.5 GiB"; for people, rounded to one decimal.
 std::string format_size(std::int64_t bytes);
 /// 5,400,000 → "1h 30m"; for people, the two largest units.

@@ -93,6 +93,12 @@ Result<void> write_torrent_and_twin(const StoredBundle& bundle, const std::strin
   return write_file_atomically(stem + ".v1.torrent", *twin);
 }
 
+void remove_half_made_bundles(const std::string& folder) {
+  std::error_code ec;
+  for (const auto& entry : fs::directory_iterator(folder, ec))
+    if (entry.is_directory(ec) && !fs::exists(entry.path() / bundle_torrent_name, ec)) fs::remove_all(entry.path(), ec);
+}
+
 Result<PackedResult> pack_unit_result(const Home& home, const std::string& collected_dir, const TaskId& task, UnitNumber unit, const ExecutionReport& report) {
   const Bytes manifest = unit_result_manifest(task, unit, report.outcome, report.failed_index);
   const std::string name = result_name(manifest);

@@ -18,6 +18,8 @@ struct StoredBundle {
 
 /// The bundle in <parent_dir>, when its torrent is there, canonical, and every file has its size.
 Result<StoredBundle> find_bundle(const std::string& parent_dir);
+/// Removes what a crash left half made in a folder of bundles: those without their torrent. Only for whoever holds the home's store, before anything is fetched.
+void remove_half_made_bundles(const std::string& folder);
 /// Says that <parent_dir>/<torrent.name>/ is whole, by writing the torrent beside it.
 Result<StoredBundle> keep_bundle(const Torrent& torrent, const std::string& parent_dir);
 

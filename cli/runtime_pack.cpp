@@ -39,8 +39,8 @@ class Packer {
  private:
   Result<void> folder(int fd, const std::string& prefix);
   Result<void> entry(int parent, const std::string& name, const std::string& path);
-  Result<void> file(int parent, const std::string& name, TreeEntry entry);
-  Result<void> begin(const TreeEntry& entry);
+  Result<void> file(int parent, const std::string& name, ImageEntry entry);
+  Result<void> begin(const ImageEntry& entry);
   void write(std::string_view bytes);
 
   std::ostream& out_;
@@ -85,19 +85,19 @@ Result<void> Packer::folder(int fd, const std::string& prefix) {
 Result<void> Packer::entry(int parent, const std::string& name, const std::string& path) {
   struct stat status;
   if (fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return system_error("look at", path);
-  if (S_ISREG(status.st_mode)) return file(parent, name, {TreeEntry::Kind::file, path, status.st_size, (status.st_mode & 0111) != 0, {}});
+  if (S_ISREG(status.st_mode)) return file(parent, name, {ImageEntry::Kind::file, path, status.st_size, (status.st_mode & 0111) != 0, {}});
   if (S_ISLNK(status.st_mode)) {
     Bytes target(max_tree_path_bytes + 1, '\0');
     const ssize_t size = readlinkat(parent, name.c_str(), target.data(), target.size());
     if (size < 0) return system_error("read the link", path);
     target.resize(static_cast<std::size_t>(size));
-    return begin({TreeEntry::Kind::link, path, 0, false, target});
+    return begin({ImageEntry::Kind::link, path, 0, false, target});
   }
   if (!S_ISDIR(status.st_mode)) {
     ++left_out;
     return {};
   }
-  if (auto good = begin({TreeEntry::Kind::folder, path, 0, false, {}}); !good) return good;
+  if (auto good = begin({ImageEntry::Kind::folder, path, 0, false, {}}); !good) return good;
   if (status.st_dev != device_) return {};  // something is mounted there, /proc perhaps: an empty folder
   const int below = openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (below < 0) return system_error("open", path);
@@ -106,7 +106,7 @@ Result<void> Packer::entry(int parent, const std::string& name, const std::strin
   return good;
 }
 
-Result<void> Packer::file(int parent, const std::string& name, TreeEntry entry) {
+Result<void> Packer::file(int parent, const std::string& name, ImageEntry entry) {
   const int fd = openat(parent, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return system_error("open", entry.path);
   auto good = begin(entry);
@@ -128,10 +128,10 @@ Result<void> Packer::file(int parent, const std::string& name, TreeEntry entry) 
   return {};
 }
 
-Result<void> Packer::begin(const TreeEntry& entry) {
+Result<void> Packer::begin(const ImageEntry& entry) {
   if (auto good = order_.add(entry); !good) return good;
   manifest.disk_bytes += disk_bytes_of(entry.size);
-  write(encode_tree_entry(entry));
+  write(encode_image_entry(entry));
   return {};
 }
 

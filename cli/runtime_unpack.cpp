@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <utility>
+#include <vector>
 
 #include "cli/runtime_store.h"
 #include "core/bundle_paths.h"
@@ -41,13 +43,13 @@ class Unpacker {
  public:
   Unpacker(int root, const RuntimeManifest& manifest) : manifest_(manifest) { open_.emplace_back("", Folder(root)); }
   ~Unpacker() { if (file_ >= 0) close(file_); }
-  Result<void> entry(const TreeEntry& entry);
+  Result<void> entry(const ImageEntry& entry);
   Result<void> content(std::string_view bytes);
   Result<void> finish();
 
  private:
   int parent_of(const std::string& path);
-  Result<void> make(const TreeEntry& entry, int parent, const std::string& name);
+  Result<void> make(const ImageEntry& entry, int parent, const std::string& name);
   Result<void> end_file();
 
   const RuntimeManifest& manifest_;
@@ -65,28 +67,28 @@ int Unpacker::parent_of(const std::string& path) {
   return open_.back().second.fd();
 }
 
-Result<void> Unpacker::entry(const TreeEntry& entry) {
+Result<void> Unpacker::entry(const ImageEntry& entry) {
   if (auto good = end_file(); !good) return good;
-  if (belongs_to_machine(entry.path)) return fail(Code::invalid, "the runtime holds " + quoted_name(entry.path) + ", which belongs to a machine");
-  if (entry.path == "etc" && entry.kind != TreeEntry::Kind::folder) return fail(Code::invalid, "the runtime's 'etc' is no folder");
+  if (belongs_to_sandbox(entry.path)) return fail(Code::invalid, "the runtime holds " + quoted_name(entry.path) + ", which the sandbox makes itself");
+  if (entry.path == "etc" && entry.kind != ImageEntry::Kind::folder) return fail(Code::invalid, "the runtime's 'etc' is no folder");
   disk_bytes_ += disk_bytes_of(entry.size);
   if (++entries_ > manifest_.entries || disk_bytes_ > manifest_.disk_bytes) return fail(Code::invalid, "the runtime holds more than its manifest says");
   const int parent = parent_of(entry.path);
   return make(entry, parent, entry.path.substr(entry.path.rfind('/') + 1));
 }
 
-Result<void> Unpacker::make(const TreeEntry& entry, int parent, const std::string& name) {
+Result<void> Unpacker::make(const ImageEntry& entry, int parent, const std::string& name) {
   switch (entry.kind) {
-    case TreeEntry::Kind::folder: {
+    case ImageEntry::Kind::folder: {
       if (mkdirat(parent, name.c_str(), 0755) != 0) return system_error("make the folder", entry.path);
       const int fd = openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
       if (fd < 0 || fchmod(fd, 0755) != 0) return system_error("open", entry.path);
       open_.emplace_back(entry.path, Folder(fd));
       return {};
     }
-    case TreeEntry::Kind::link:
+    case ImageEntry::Kind::link:
       return symlinkat(entry.target.c_str(), parent, name.c_str()) == 0 ? Result<void>() : system_error("make the link", entry.path);
-    case TreeEntry::Kind::file:
+    case ImageEntry::Kind::file:
       file_ = openat(parent, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
       file_path_ = entry.path;
       if (file_ < 0 || fchmod(file_, entry.executable ? 0755 : 0644) != 0) return system_error("make the file", entry.path);
@@ -142,7 +144,7 @@ Result<void> unpack_runtime(const std::string& image, const RuntimeManifest& man
     if (root_fd < 0) return fail(Code::io, "cannot make the folder " + partial + ": " + std::strerror(errno));
     Unpacker unpacker(root_fd, manifest);
     if (in.fd() < 0) return fail(Code::io, "cannot read " + image + ": " + std::strerror(errno));
-    TreeReader reader([&](const TreeEntry& entry) { return unpacker.entry(entry); }, [&](std::string_view bytes) { return unpacker.content(bytes); });
+    TreeReader reader([&](const ImageEntry& entry) { return unpacker.entry(entry); }, [&](std::string_view bytes) { return unpacker.content(bytes); });
     Bytes buffer(read_bytes, '\0');
     for (std::int64_t done = 0;;) {
       const ssize_t got = read(in.fd(), buffer.data(), buffer.size());

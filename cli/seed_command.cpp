@@ -205,10 +205,12 @@ int SeedCommand::coordinate() {
     auto written = write_torrents();
     return [this, written] { if (!written) output_.problem(written.error().message); };
   });
-  std::optional<ControlFolder> control(std::in_place, *node_, [this](const TaskId& task) {
+  ControlActions asked;
+  asked.cancel = [this](const TaskId& task) {
     for (const auto& requester : node_->requesters())
       if (requester->task() == task) requester->hear(CancelTask{});
-  });
+  };
+  std::optional<ControlFolder> control(std::in_place, *node_, std::move(asked));
   signals.on_signal([this](int) {
     node_->post([this] {
       output_.line("interrupted; what is leased stays leased. The same command goes on, `tnode cancel " + to_hex(task_.bundle.torrent.v2_hash).substr(0, 12) + "` gives it up");

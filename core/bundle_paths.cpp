@@ -140,8 +140,10 @@ std::string shown_text(std::string_view text) {
     const std::uint32_t code = take_code_point(text);
     if (code == no_code_point) text.remove_prefix(1);
     const bool harmless = code == '\n' || code == '\t' || (code != no_code_point && !is_control(code) && !turns_direction(code));
+    const unsigned named = code == no_code_point ? static_cast<unsigned char>(before.front()) : code;
     if (harmless) shown += before.substr(0, before.size() - text.size());
-    else shown += "\xEF\xBF\xBD";  // U+FFFD
+    else if (named > 0xff) shown += "\xEF\xBF\xBD";  // U+FFFD: what turns the direction of writing
+    else shown.append("\\x").append(1, "0123456789abcdef"[named >> 4]).append(1, "0123456789abcdef"[named & 15]);
   }
   return shown;
 }

@@ -27,7 +27,7 @@ std::vector<std::string> split_path(std::string_view path);
 /// For error messages: the name in quotes, with what is not printable ASCII or valid UTF-8 escaped, and cut when very long.
 std::string quoted_name(std::string_view name);
 
-/// Text of strangers as a terminal may show it: whatever could steer the terminal is replaced, line ends and tabs stay.
+/// Text of strangers as a terminal may show it: whatever could steer the terminal is shown as \xNN, line ends and tabs stay.
 std::string shown_text(std::string_view text);
 
 /// True for well-formed UTF-8 (no overlong forms, no surrogates) without control characters.

@@ -18,9 +18,15 @@ struct RunLimits {
   std::int64_t disk_bytes = 256LL << 20;        // disk_limit: out/ and /tmp together
   std::int64_t processes = 256;                 // process_limit
   std::int64_t open_files = 1024;
-  std::int64_t output_files = 10'000;           // bad_output
+  std::int64_t output_files = 10'000;           // result_limit
   std::int64_t stdio_bytes = 1 << 20;           // output_limit: stdout and stderr each
   bool operator==(const RunLimits&) const = default;
+};
+
+/// What all units that run side by side may use together; 0: no bound of that kind.
+struct SharedLimits {
+  std::int64_t cpu_milli = 0;     ///< thousandths of one CPU
+  std::int64_t memory_bytes = 0;
 };
 
 /// One unit's work. `job` is the caller's own number and names it in the report.

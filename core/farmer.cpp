@@ -8,7 +8,6 @@
 namespace tnode {
 namespace {
 
-Bytes vote_key(const AwardId& award, UnitNumber unit) { return Bytes(award.view()) + std::to_string(unit); }
 Bytes signed_bytes(const Signed& message) { return message.body + Bytes(reinterpret_cast<const char*>(message.signature.data()), message.signature.size()); }
 
 }  // namespace
@@ -166,59 +165,6 @@ void Farmer::on(const TaskLost& event) {
   }
 }
 
-// --- execution ---
-
-/// Units that were run need no task any more: after a restart their votes are still good.
-bool Farmer::waits_for_task(const Lease& lease) {
-  return std::any_of(lease.units.begin(), lease.units.end(), [](const auto& unit) { return unit.second.step == Step::waiting; });
-}
-
-void Farmer::start_units() {
-  for (auto& [id, lease] : leases_) {
-    if (static_cast<std::int64_t>(running_.size()) >= options_.slots) return;
-    if (!waits_for_task(lease)) continue;
-    auto task = tasks_.find(lease.offer.task);
-    if (task == tasks_.end() || task->second.state == TaskState::unknown) need_task(lease.offer);
-    if (tasks_[lease.offer.task].state != TaskState::ready || !runtime_ready(lease.offer)) continue;
-    for (auto& [number, work] : lease.units) {
-      if (static_cast<std::int64_t>(running_.size()) >= options_.slots) return;
-      if (work.step != Step::waiting) continue;
-      work.step = Step::running;
-      work.job = next_job_++;
-      running_[work.job] = {id, number};
-      emit(RunUnit{work.job, lease.offer.task, number, lease.offer.run_ms, lease.offer.warm});
-    }
-  }
-}
-
-void Farmer::on(const UnitRan& event) {
-  auto it = running_.find(event.job);
-  if (it == running_.end()) return;
-  auto [award, number] = it->second;
-  running_.erase(it);
-  auto lease = leases_.find(award);
-  if (lease == leases_.end()) return;
-  UnitWork& work = lease->second.units.at(number);
-  if (!event.ran) {
-    work.step = Step::waiting;
-    note("sandbox_failed", {{"unit", std::to_string(number)}, {"problem", event.problem}});
-    if (++work.sandbox_failures < max_sandbox_failures) return;
-    refuse(lease->second.offer.requester, rename_id<Hash>(award), "sandbox_failed", event.problem);
-    drop_lease(award, event.problem);
-    return;
-  }
-  work.step = Step::ran;
-  work.extra = event.extra;
-  Bytes seed = options_.nonce_secret + vote_key(award, number);
-  work.vote = Vote{event.result, domain_hash("nonce", seed), event.outcome, event.usage};
-  work.commit_due = true;
-  commits_due_.insert(award);
-  // The encoding of a reveal of one unit serves as the record of the vote.
-  emit(Save{"vote", vote_key(award, number), encode_message(RevealMessage{Signed{encode(Reveal{award, {{number, work.vote}}}), {}}, {{{number, work.extra}}}})});
-  note("ran", {{"task", to_hex(lease->second.offer.task)}, {"unit", std::to_string(number)}, {"outcome", std::string(outcome_word(event.outcome.kind))},
-               {"exit_code", std::to_string(event.outcome.exit_code)}, {"wall_ms", std::to_string(event.usage.wall_ms)}, {"result_id", to_hex(event.result)}});
-}
-
 // --- votes ---
 
 void Farmer::send_commits() {
@@ -349,15 +295,15 @@ void Farmer::on(const Tick&) {
   for (const auto& [id, lease] : leases_)
     if (now_ >= ends_ms(lease)) over.push_back(id);
   for (const AwardId& id : over) drop_lease(id, "the lease ended without a verdict");
+  give_back_when_paused_too_long();
   std::erase_if(offers_, [&](const auto& entry) { return now_ >= entry.second.offer.expires_ms; });
   retry_runtimes();
 }
 
 /// A requester that is here and whose units were run decides in its own time, as long as the money is put aside.
 TimeMs Farmer::ends_ms(const Lease& lease) const {
-  const bool ran = std::all_of(lease.units.begin(), lease.units.end(), [](const auto& unit) { return unit.second.step == Step::ran || unit.second.step == Step::revealed; });
   const TimeMs end = lease.until_ms + lease_slack_ms;
-  return ran && up_.count(lease.offer.requester) ? std::max(end, lease.hold_expiry_ms) : end;
+  return all_ran(lease) && up_.count(lease.offer.requester) ? std::max(end, lease.hold_expiry_ms) : end;
 }
 
 /// Two requesters may ask for one task: what one of them rejects, the other may still need.
@@ -441,12 +387,14 @@ void Farmer::restore_vote(std::string_view, std::string_view value) {
 TimeMs Farmer::next_deadline(TimeMs now) const {
   TimeMs next = now + 60'000;
   for (const auto& [id, lease] : leases_) next = std::min(next, ends_ms(lease));
+  if (auto due = gives_back_ms()) next = std::min(next, *due);
   for (const auto& [id, runtime] : runtimes_)
     if (runtime.state == RuntimeState::lost) next = std::min(next, runtime.retry_ms);
   return std::max(next, now + 1);
 }
 
 std::string Farmer::why_idle() const {
+  if (paused()) return "paused: " + pause_reason_;
   if (!leases_.empty()) return "working";
   if (up_.empty()) return "no other tnode node met yet (looking on the DHT, locally and at --peer addresses)";
   std::map<std::string, int> reasons;

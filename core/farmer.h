@@ -2,6 +2,7 @@
 // reveals, and books what it is paid. No clock, socket, file or hidden randomness.
 #pragma once
 #include <map>
+#include <optional>
 #include <set>
 #include <variant>
 #include <vector>
@@ -20,6 +21,9 @@ struct PrepareRuntime { RuntimeId runtime; NodeKey holder; std::string endpoint;
 /// Run one unit; answers UnitRan. The adapter makes the result's torrent.
 struct RunUnit { std::uint64_t job = 0; TaskId task; UnitNumber unit = 0; TimeMs run_ms = 0; std::string warm; };
 struct StopUnit { std::uint64_t job = 0; };
+/// Everything that runs stands still, its limits of time too; until ThawUnits.
+struct FreezeUnits {};
+struct ThawUnits {};
 /// Offer a result's torrent to the swarm (its reveal is due).
 struct SeedResult { ResultId result; };
 /// The results of a lost or dissenting vote need not be kept.
@@ -34,7 +38,7 @@ struct MirrorResult { NodeKey holder; ResultId result; std::array<std::uint8_t, 
 /// Meet a node that only its offer, passed on by others, told of.
 struct Meet { TaskId task; std::array<std::uint8_t, 20> v1_hash{}; std::string endpoint; };
 
-using FarmerEffect = std::variant<Send, Save, Erase, Note, FetchTask, PrepareRuntime, RunUnit, StopUnit, SeedResult, DropResult, KeepHold, WriteCredit, MirrorResult, Meet>;
+using FarmerEffect = std::variant<Send, Save, Erase, Note, FetchTask, PrepareRuntime, RunUnit, StopUnit, FreezeUnits, ThawUnits, SeedResult, DropResult, KeepHold, WriteCredit, MirrorResult, Meet>;
 
 // --- events (PeerCame, PeerLeft, MessageCame, BlockWritten and Tick are shared with the requester) ---
 struct TaskReady { TaskId task; TaskSpec spec; };
@@ -55,6 +59,9 @@ struct HoldBad { AwardId award; std::string reason; };
 struct ResultMirrored { ResultId result; };
 /// The user dropped this task into the watch folder: it counts as watched.
 struct TaskWatched { TaskId task; };
+/// The machine's owner wants it: nothing runs until ResumeWork. A second one only changes the reason.
+struct PauseWork { std::string why; };
+struct ResumeWork {};
 struct Leave {};  ///< no new awards; finish what is accepted
 
 struct FarmerOptions {
@@ -64,7 +71,8 @@ struct FarmerOptions {
   Micro min_price_micro = 0;           ///< asked per unit
   enum class AcceptFrom : std::uint8_t { anyone, watched, listed } accept = AcceptFrom::anyone;
   std::set<NodeKey> listed;
-  std::int64_t cpus = 1, memory_bytes = 0, disk_bytes = 0;  ///< what a task may ask for at most; 0: no bound
+  std::int64_t cpus = 1, disk_bytes = 0;  ///< what a task may ask for at most; 0: no bound
+  std::int64_t memory_bytes = 0;       ///< what all units that run may have together, their files counted; 0: no bound
   std::string limit_mode, platform;
   bool runtimes = true;                ///< takes tasks that bring a runtime; else only `host`
   Micro owed_cap_micro = 10'000 * credit_micro;  ///< most that all requesters together may owe us
@@ -73,7 +81,7 @@ struct FarmerOptions {
   Bytes nonce_secret;                  ///< votes' nonces are derived from it: a restart gives the same ones
 };
 
-using FarmerEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, TaskReady, TaskLost, RuntimeReady, RuntimeLost, UnitRan, HoldBad, ResultMirrored, TaskWatched, Leave, Tick>;
+using FarmerEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, TaskReady, TaskLost, RuntimeReady, RuntimeLost, UnitRan, HoldBad, ResultMirrored, TaskWatched, PauseWork, ResumeWork, Leave, Tick>;
 
 class Farmer {
  public:
@@ -92,6 +100,7 @@ class Farmer {
   /// Offers that this farmer could still be awarded units of.
   std::size_t open_offers() const;
   std::size_t running() const { return running_.size(); }
+  bool paused() const { return paused_since_ms_.has_value(); }
   /// An open lease needs it: whoever keeps runtimes must not let it go.
   bool uses(const RuntimeId& runtime) const;
 
@@ -154,6 +163,8 @@ class Farmer {
   void on(const HoldBad&);
   void on(const ResultMirrored&);
   void on(const TaskWatched&);
+  void on(const PauseWork&);
+  void on(const ResumeWork&);
   void on(const Leave&) { leaving_ = true; }
   void on(const Tick&);
 
@@ -173,6 +184,13 @@ class Farmer {
   void bid_again(const RuntimeId& runtime);
   void retry_runtimes();
   static bool waits_for_task(const Lease& lease);
+  static bool all_ran(const Lease& lease);
+  static Bytes vote_key(const AwardId& award, UnitNumber unit);
+  std::int64_t slots_for(const Resources& resources) const;
+  std::int64_t memory_in_use() const;
+  void bid_again();
+  void give_back_when_paused_too_long();
+  std::optional<TimeMs> gives_back_ms() const;
   void start_units();
   void send_commits();
   void reveal(Lease& lease, const std::vector<UnitNumber>& units);
@@ -188,6 +206,8 @@ class Farmer {
   FarmerOptions options_;
   TimeMs now_ = 0;
   bool leaving_ = false;
+  std::optional<TimeMs> paused_since_ms_;
+  std::string pause_reason_;
   std::set<NodeKey> up_;
   std::map<OfferId, KnownOffer> offers_;
   std::set<TaskId> watched_;
@@ -208,6 +228,7 @@ inline constexpr std::size_t max_offers_of_one = 256;     ///< of one requester:
 inline constexpr std::size_t max_offers_passed_on = 256;  ///< to a node that comes; below swarm's max_backlog_bytes with the largest offers
 inline constexpr std::size_t max_leases = 4'096;
 inline constexpr int max_sandbox_failures = 3;
+inline constexpr TimeMs pause_patience_ms = 120'000;  ///< units that stand still for longer go back to their requesters
 inline constexpr TimeMs meet_wait_ms = 30'000;        ///< how long a requester that only its offer told of is counted on
 inline constexpr TimeMs runtime_retry_ms = 600'000;  ///< a runtime that could not be had is tried again after this long
 inline constexpr TimeMs lease_slack_ms = 30'000;  ///< kept after a lease's end, in case the requester's clock or channel is late

@@ -59,6 +59,7 @@ bool Farmer::room_for(const Offer& offer, const NodeKey& from) {
 
 std::string Farmer::why_decline(const Offer& offer) const {
   if (leaving_) return "leaving";
+  if (paused()) return "paused";
   if (options_.slots < 1) return "no_slots";
   if (options_.accept == FarmerOptions::AcceptFrom::watched && !watched_.count(offer.task)) return "not_watched";
   if (options_.accept == FarmerOptions::AcceptFrom::listed && !options_.listed.count(offer.requester) && !watched_.count(offer.task)) return "not_listed";
@@ -70,7 +71,7 @@ std::string Farmer::why_decline(const Offer& offer) const {
     if (known != runtimes_.end() && known->second.state == RuntimeState::lost) return "no_runtime";
   }
   if (options_.cpus > 0 && offer.resources.cpus > options_.cpus) return "too_many_cpus";
-  if (options_.memory_bytes > 0 && offer.resources.memory_bytes > options_.memory_bytes) return "too_much_memory";
+  if (slots_for(offer.resources) < 1) return "too_much_memory";
   if (options_.disk_bytes > 0 && offer.resources.disk_bytes > options_.disk_bytes) return "too_much_disk";
   auto owed = checked_add(balance_micro_, promised_micro_);
   if (!owed || *owed >= options_.owed_cap_micro) return "owed_too_much";
@@ -92,7 +93,8 @@ void Farmer::answer(KnownOffer& known, const OfferId& id) {
   }
   // A lease begins to run with the award: the runtime, which may be large, is here before the bid.
   if (!runtime_ready(known.offer)) return refuse(requester, rename_id<Hash>(id), "preparing_runtime", "it bids as soon as the runtime is there");
-  Bid bid{id, options_.min_price_micro, options_.slots, options_.slots * options_.queue_per_slot, options_.limit_mode, options_.platform};
+  const std::int64_t slots = slots_for(known.offer.resources);
+  Bid bid{id, options_.min_price_micro, slots, slots * options_.queue_per_slot, options_.limit_mode, options_.platform};
   emit(Send{requester, BidMessage{bid}});
   note("bid", {{"task", to_hex(known.offer.task)}, {"price_micro", std::to_string(bid.price_micro)}});
 }

@@ -5,7 +5,7 @@
 
 namespace tnode {
 namespace {
-constexpr std::array<std::pair<OutcomeKind, std::string_view>, 8> words = {{
+constexpr std::array<std::pair<OutcomeKind, std::string_view>, 10> words = {{
     {OutcomeKind::exited, "exited"},
     {OutcomeKind::timeout, "timeout"},
     {OutcomeKind::cpu_limit, "cpu_limit"},
@@ -14,6 +14,8 @@ constexpr std::array<std::pair<OutcomeKind, std::string_view>, 8> words = {{
     {OutcomeKind::disk_limit, "disk_limit"},
     {OutcomeKind::output_limit, "output_limit"},
     {OutcomeKind::bad_output, "bad_output"},
+    {OutcomeKind::inode_limit, "inode_limit"},
+    {OutcomeKind::result_limit, "result_limit"},
 }};
 }  // namespace
 

@@ -15,7 +15,9 @@ enum class OutcomeKind : std::uint8_t {
   process_limit = 4,  // fork refused and the command failed for it
   disk_limit = 5,     // the work folder or scratch was full and the command failed for it
   output_limit = 6,   // stdout or stderr above their cap
-  bad_output = 7,     // a name, kind, size or count among the outputs that is refused
+  bad_output = 7,     // a name or kind among the outputs that is refused
+  inode_limit = 8,    // too many files in the work folder and scratch
+  result_limit = 9,   // the outputs are too many files or bytes
 };
 
 struct Outcome {
@@ -25,7 +27,7 @@ struct Outcome {
   auto operator<=>(const Outcome&) const = default;
 };
 
-/// "exited", "timeout", "cpu_limit", "oom", "process_limit", "disk_limit", "output_limit", "bad_output".
+/// "exited", "timeout", "cpu_limit", "oom", "process_limit", "disk_limit", "output_limit", "bad_output", "inode_limit", "result_limit".
 std::string_view outcome_word(OutcomeKind kind);
 std::optional<OutcomeKind> outcome_from_word(std::string_view word);
 

@@ -17,8 +17,11 @@ constexpr std::int64_t disk_block_bytes = 4096;
 constexpr std::int64_t max_runtime_bytes = std::int64_t{1} << 40;
 
 constexpr std::array sandbox_folders{"dev", "init", "proc", "run", "scratch", "sys", "tmp", "work"};
-constexpr std::array machine_files{"etc/group", "etc/group-", "etc/gshadow", "etc/gshadow-", "etc/hostname", "etc/hosts", "etc/machine-id", "etc/mtab", "etc/passwd", "etc/passwd-",
+constexpr std::array sandbox_files{"etc/group", "etc/passwd"};
+constexpr std::array machine_files{"etc/.pwd.lock", "etc/group-", "etc/gshadow", "etc/gshadow-", "etc/hostname", "etc/hosts", "etc/machine-id", "etc/mtab", "etc/passwd-",
                                    "etc/resolv.conf", "etc/shadow", "etc/shadow-", "etc/subgid", "etc/subgid-", "etc/subuid", "etc/subuid-"};
+
+bool among(const auto& names, std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); }
 
 /// e_machine of the ELF header, and the kernel's word for it.
 constexpr std::array<std::pair<int, const char*>, 7> machines{{{3, "i686"}, {21, "ppc64le"}, {22, "s390x"}, {40, "armv7l"}, {62, "x86_64"}, {183, "aarch64"}, {243, "riscv64"}}};
@@ -62,10 +65,11 @@ std::string platform_kind(std::string_view runtime, std::string_view platform) {
 
 std::int64_t disk_bytes_of(std::int64_t size) { return (size / disk_block_bytes + (size % disk_block_bytes != 0) + 1) * disk_block_bytes; }
 
-bool belongs_to_machine(std::string_view path) {
-  const auto top = path.substr(0, path.find('/'));
-  return std::find(sandbox_folders.begin(), sandbox_folders.end(), top) != sandbox_folders.end() || std::find(machine_files.begin(), machine_files.end(), path) != machine_files.end();
+bool belongs_to_sandbox(std::string_view path) {
+  return among(sandbox_folders, path.substr(0, path.find('/'))) || among(sandbox_files, path);
 }
+
+bool belongs_to_machine(std::string_view path) { return belongs_to_sandbox(path) || among(machine_files, path); }
 
 std::string machine_of_program(std::string_view head) {
   constexpr std::size_t byte_order_at = 5, machine_at = 18;

@@ -37,8 +37,10 @@ std::string platform_kind(std::string_view runtime, std::string_view platform);
 /// What a file of that size takes on a disk, its entry included: whole blocks of 4 KiB.
 std::int64_t disk_bytes_of(std::int64_t size);
 
-/// True for paths that have no place in a runtime: what the sandbox makes itself (/proc, /dev, /tmp, /work, …) and what belongs to
-/// one machine and its users (/etc/passwd, /etc/hostname, /etc/resolv.conf, …). `pack` leaves them out, farmers refuse them.
+/// True for what the sandbox makes itself (/proc, /dev, /tmp, /work, /etc/passwd, …): a runtime that holds it is refused.
+bool belongs_to_sandbox(std::string_view path);
+/// True for that, and for what belongs to one machine and its users (/etc/hostname, /etc/resolv.conf, /etc/shadow, …): `pack` leaves
+/// it out.
 bool belongs_to_machine(std::string_view path);
 
 /// Which machine's program begins with these bytes, as `uname -m` says; empty when it is no ELF program of a known one.

@@ -87,17 +87,17 @@ std::map<std::string, std::string> pax_records(std::string_view body) {
 }
 
 /// The entry that such a header may stand for; whether it does is seen by encoding it.
-TreeEntry guess_entry(std::string_view header) {
+ImageEntry guess_entry(std::string_view header) {
   const std::string_view main = header.substr(header.size() - block);
   std::map<std::string, std::string> records;
   if (header.size() > block) records = pax_records(header.substr(block, static_cast<std::size_t>(number_in(header, size_at, long_number_bytes).value_or(0))));
   auto recorded = [&](const char* key, std::string otherwise) { return records.count(key) ? records[key] : std::move(otherwise); };
-  TreeEntry entry;
-  entry.kind = main[type_at] == folder_type ? TreeEntry::Kind::folder : main[type_at] == link_type ? TreeEntry::Kind::link : TreeEntry::Kind::file;
+  ImageEntry entry;
+  entry.kind = main[type_at] == folder_type ? ImageEntry::Kind::folder : main[type_at] == link_type ? ImageEntry::Kind::link : ImageEntry::Kind::file;
   entry.path = recorded("path", field(main, name_at, name_bytes));
-  if (entry.kind == TreeEntry::Kind::folder && entry.path.ends_with('/')) entry.path.pop_back();
-  if (entry.kind == TreeEntry::Kind::link) entry.target = recorded("linkpath", field(main, link_at, link_bytes));
-  if (entry.kind == TreeEntry::Kind::file) {
+  if (entry.kind == ImageEntry::Kind::folder && entry.path.ends_with('/')) entry.path.pop_back();
+  if (entry.kind == ImageEntry::Kind::link) entry.target = recorded("linkpath", field(main, link_at, link_bytes));
+  if (entry.kind == ImageEntry::Kind::file) {
     entry.size = number_in(main, size_at, long_number_bytes).value_or(0);
     entry.executable = number_in(main, mode_at, number_bytes) == 0755;
   }
@@ -105,7 +105,7 @@ TreeEntry guess_entry(std::string_view header) {
 }
 
 /// What a person should read of a header that is not canonical.
-std::string oddity(std::string_view header, const TreeEntry& entry) {
+std::string oddity(std::string_view header, const ImageEntry& entry) {
   const char type = header[header.size() - block + type_at];
   const std::string name = quoted_name(entry.path);
   if (type == '1') return name + " is a hard link; each file stands for itself";
@@ -132,8 +132,8 @@ Result<void> check_path(const std::string& path) {
 
 }  // namespace
 
-Bytes encode_tree_entry(const TreeEntry& entry) {
-  const bool folder = entry.kind == TreeEntry::Kind::folder, link = entry.kind == TreeEntry::Kind::link;
+Bytes encode_image_entry(const ImageEntry& entry) {
+  const bool folder = entry.kind == ImageEntry::Kind::folder, link = entry.kind == ImageEntry::Kind::link;
   const std::string name = folder ? entry.path + "/" : entry.path;
   Bytes records;
   if (entry.target.size() > link_bytes) records += pax_record("linkpath", entry.target);
@@ -151,9 +151,9 @@ std::size_t tree_padding(std::int64_t size) { return padding(static_cast<std::si
 
 Bytes tree_end() { return Bytes(2 * block, '\0'); }
 
-Result<void> TreeOrder::add(const TreeEntry& entry) {
+Result<void> TreeOrder::add(const ImageEntry& entry) {
   if (auto good = check_path(entry.path); !good) return good;
-  if (entry.kind == TreeEntry::Kind::link && (entry.target.empty() || entry.target.size() > max_tree_path_bytes || entry.target.find('\0') != std::string::npos))
+  if (entry.kind == ImageEntry::Kind::link && (entry.target.empty() || entry.target.size() > max_tree_path_bytes || entry.target.find('\0') != std::string::npos))
     return refused("the link " + quoted_name(entry.path) + " has no usable target");
   if (entry.size < 0 || entry.size > max_tree_file_bytes) return refused(quoted_name(entry.path) + " is larger than 8 GiB");
   if (!last_.empty() && !path_before(last_, entry.path)) return refused(quoted_name(entry.path) + " comes twice or too late");
@@ -162,7 +162,7 @@ Result<void> TreeOrder::add(const TreeEntry& entry) {
   while (!open_.empty() && open_.back() != parent) open_.pop_back();
   if (!parent.empty() && open_.empty()) return refused(quoted_name(entry.path) + " is in no folder of the tree");
   if (static_cast<std::size_t>(++entries_) > max_tree_entries) return refused("more than " + std::to_string(max_tree_entries) + " files and folders");
-  if (entry.kind == TreeEntry::Kind::folder) open_.push_back(entry.path);
+  if (entry.kind == ImageEntry::Kind::folder) open_.push_back(entry.path);
   last_ = entry.path;
   return {};
 }
@@ -189,8 +189,8 @@ Result<void> TreeReader::feed(std::string_view bytes) {
         if (auto good = take_end(); !good) return good;
         continue;
       }
-      const TreeEntry entry = guess_entry(header_);
-      if (encode_tree_entry(entry) != header_) return refused(oddity(header_, entry));
+      const ImageEntry entry = guess_entry(header_);
+      if (encode_image_entry(entry) != header_) return refused(oddity(header_, entry));
       if (auto good = order_.add(entry); !good) return good;
       content_left_ = entry.size;
       padding_left_ = tree_padding(entry.size);

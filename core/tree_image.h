@@ -10,13 +10,13 @@
 
 namespace tnode {
 
-struct TreeEntry {
+struct ImageEntry {
   enum class Kind : std::uint8_t { folder, file, link } kind = Kind::folder;
   std::string path;         ///< below the root, slash separated
   std::int64_t size = 0;    ///< of a file
   bool executable = false;  ///< of a file
   std::string target;       ///< of a link, as it is; it means something inside the tree only
-  bool operator==(const TreeEntry&) const = default;
+  bool operator==(const ImageEntry&) const = default;
 };
 
 inline constexpr std::int64_t tree_block_bytes = 512;
@@ -25,7 +25,7 @@ inline constexpr std::size_t max_tree_path_bytes = 4'000, max_tree_depth = 64;  
 inline constexpr std::int64_t max_tree_file_bytes = (std::int64_t{1} << 33) - 1;  // eleven octal digits
 
 /// What stands before an entry's content: one block, or three and more when a name or a target needs a pax header.
-Bytes encode_tree_entry(const TreeEntry& entry);
+Bytes encode_image_entry(const ImageEntry& entry);
 /// Zeros that follow a file's content.
 std::size_t tree_padding(std::int64_t size);
 /// What ends an image.
@@ -36,7 +36,7 @@ Bytes tree_end();
 class TreeOrder {
  public:
   /// `invalid`, with the name: a path that is not plain, that comes too early or twice, or whose parent is no folder of the tree.
-  Result<void> add(const TreeEntry& entry);
+  Result<void> add(const ImageEntry& entry);
   std::int64_t entries() const { return entries_; }
 
  private:
@@ -49,7 +49,7 @@ class TreeOrder {
 class TreeReader {
  public:
   /// Called for each entry, then, for a file, with its content in chunks. What they refuse ends the reading.
-  using OnEntry = std::function<Result<void>(const TreeEntry&)>;
+  using OnEntry = std::function<Result<void>(const ImageEntry&)>;
   using OnContent = std::function<Result<void>(std::string_view)>;
   TreeReader(OnEntry entry, OnContent content) : entry_(std::move(entry)), content_(std::move(content)) {}
 

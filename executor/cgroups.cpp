@@ -1,189 +1,222 @@
 #include "executor/cgroups.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <sstream>
+
+#include "executor/cgroup_place.h"
+#include "executor/cgroup_sweep.h"
+#include "executor/kernel_files.h"
+#include "executor/systemd_scope.h"
 
 namespace tnode {
 namespace {
 
-constexpr std::string_view group_prefix = "tnode-";
 constexpr std::int64_t trial_memory_bytes = 64 << 20, trial_processes = 16;
-constexpr int removal_tries = 200;
-constexpr useconds_t removal_pause_us = 5'000;
-
-bool write_text(const std::string& path, const std::string& text) {
-  int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  bool good = write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  close(fd);
-  return good;
-}
-
-std::string read_text(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-std::int64_t number_in(const std::string& path) { return std::atoll(read_text(path).c_str()); }
-
-/// The number behind a word in a file of "word number" lines.
-std::int64_t field_of(const std::string& path, const std::string& word) {
-  std::istringstream lines(read_text(path));
-  std::string name;
-  std::int64_t value;
-  while (lines >> name >> value)
-    if (name == word) return value;
-  return 0;
-}
-
-/// Field 22 of /proc/PID/stat: with the id it names a process for good.
-std::string start_time_of(const std::string& pid) {
-  std::string text = read_text("/proc/" + pid + "/stat");
-  auto name_end = text.rfind(')');
-  if (name_end == std::string::npos) return {};
-  std::istringstream fields(text.substr(name_end + 2));
-  std::string field;
-  for (int i = 3; i <= 22; ++i)
-    if (!(fields >> field)) return {};
-  return field;
-}
-
-/// Where a controller's hierarchy is mounted, and this process's place in it. `controller` empty: version 2.
-std::string own_folder(const std::string& controller) {
-  std::string mount, root, place;
-  std::istringstream mounts(read_text("/proc/self/mountinfo"));
-  for (std::string line; std::getline(mounts, line);) {
-    auto dash = line.find(" - ");
-    if (dash == std::string::npos) continue;
-    std::istringstream left(line), right(line.substr(dash + 3));
-    std::string skip, kind, source, options, mount_root, mount_point;
-    left >> skip >> skip >> skip >> mount_root >> mount_point;
-    right >> kind >> source >> options;
-    bool fits = controller.empty() ? kind == "cgroup2" : kind == "cgroup" && ("," + options + ",").find("," + controller + ",") != std::string::npos;
-    if (fits) mount = mount_point, root = mount_root;
-  }
-  std::istringstream groups(read_text("/proc/self/cgroup"));
-  for (std::string line; std::getline(groups, line);) {
-    auto first = line.find(':'), second = line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    const std::string names = line.substr(first + 1, second - first - 1);
-    bool fits = controller.empty() ? names.empty() : ("," + names + ",").find("," + controller + ",") != std::string::npos;
-    if (fits) place = line.substr(second + 1);
-  }
-  if (mount.empty() || place.empty()) return {};
-  if (root != "/" && place.starts_with(root)) place = place.substr(root.size());
-  return place == "/" ? mount : mount + place;
-}
+constexpr std::int64_t cpu_period_us = 100'000;
+constexpr std::int64_t full_within_bytes = 4 << 20;  // a charge that fails is of at most a few pages, or one huge page
+constexpr std::int64_t least_quota_us = 1'000;  // the kernel's
 
 }  // namespace
 
 // --- one group ---
 
 Cgroup::~Cgroup() {
-  // A group cannot be removed before its last process is gone, which a SIGKILL does not wait for.
-  for (const std::string& folder : {folders_.memory, folders_.pids})
-    for (int tries = 0; rmdir(folder.c_str()) != 0 && errno == EBUSY && tries < removal_tries; ++tries) usleep(removal_pause_us);
+  remove_group(folders_.memory);
+  if (folders_.pids != folders_.memory) remove_group(folders_.pids);
+  if (freezer_ != Freezer::none && folders_.freezer != folders_.memory) remove_group(folders_.freezer);
 }
 
 bool Cgroup::prepare(std::int64_t memory_bytes, std::int64_t processes) {
   const std::string memory = std::to_string(memory_bytes);
   bool good;
   if (version2_) {
-    good = write_text(folders_.memory + "/memory.max", memory);
-    write_text(folders_.memory + "/memory.swap.max", "0");  // not there without swap
-    write_text(folders_.memory + "/memory.oom.group", "1");
-    write_text(folders_.memory + "/memory.peak", "0");  // older kernels keep the peak of all tenants
+    good = write_kernel_file(folders_.memory + "/memory.max", memory);
+    write_kernel_file(folders_.memory + "/memory.swap.max", "0");  // not there without swap
+    write_kernel_file(folders_.memory + "/memory.oom.group", "1");
+    write_kernel_file(folders_.memory + "/memory.peak", "0");  // older kernels keep the peak of all tenants
   } else {
     // The pair must never cross: first up with the outer one, then down. The outer one is not there without swap accounting.
-    write_text(folders_.memory + "/memory.memsw.limit_in_bytes", "-1");
-    good = write_text(folders_.memory + "/memory.limit_in_bytes", memory);
-    write_text(folders_.memory + "/memory.memsw.limit_in_bytes", memory);
-    write_text(folders_.memory + "/memory.max_usage_in_bytes", "0");
+    write_kernel_file(folders_.memory + "/memory.memsw.limit_in_bytes", "-1");
+    good = write_kernel_file(folders_.memory + "/memory.limit_in_bytes", memory);
+    write_kernel_file(folders_.memory + "/memory.memsw.limit_in_bytes", memory);
+    write_kernel_file(folders_.memory + "/memory.max_usage_in_bytes", "0");
   }
-  good = write_text(folders_.pids + "/pids.max", std::to_string(processes)) && good;
+  good = write_kernel_file(folders_.pids + "/pids.max", std::to_string(processes)) && good;
   oom_before_ = oom_kills();
+  limit_bytes_ = memory_bytes;
+  if (version2_) limit_hits_before_ = field_in_file(folders_.memory + "/memory.events", "oom");
   refused_before_ = refused_forks();
   return good;
 }
 
 bool Cgroup::join() const {
   const std::string self = "0";  // stands for the writer
-  bool good = write_text(folders_.memory + "/cgroup.procs", self);
-  if (folders_.pids != folders_.memory) good = write_text(folders_.pids + "/cgroup.procs", self) && good;
+  bool good = write_kernel_file(folders_.memory + "/cgroup.procs", self);
+  if (folders_.pids != folders_.memory) good = write_kernel_file(folders_.pids + "/cgroup.procs", self) && good;
+  if (freezer_ != Freezer::none && folders_.freezer != folders_.memory) good = write_kernel_file(folders_.freezer + "/cgroup.procs", self) && good;
   return good;
 }
 
-std::int64_t Cgroup::oom_kills() const { return field_of(folders_.memory + (version2_ ? "/memory.events" : "/memory.oom_control"), "oom_kill"); }
-std::int64_t Cgroup::refused_forks() const { return field_of(folders_.pids + "/pids.events", "max"); }
-bool Cgroup::empty() const { return read_text(folders_.memory + "/cgroup.procs").empty() && read_text(folders_.pids + "/cgroup.procs").empty(); }
-bool Cgroup::out_of_memory() const { return oom_kills() > oom_before_; }
+void Cgroup::freeze(bool frozen) {
+  if (freezer_ == Freezer::version2) write_kernel_file(folders_.freezer + "/cgroup.freeze", frozen ? "1" : "0");
+  if (freezer_ == Freezer::version1) write_kernel_file(folders_.freezer + "/freezer.state", frozen ? "FROZEN" : "THAWED");
+}
+
+std::int64_t Cgroup::oom_kills() const { return field_in_file(folders_.memory + (version2_ ? "/memory.events" : "/memory.oom_control"), "oom_kill"); }
+std::int64_t Cgroup::refused_forks() const { return field_in_file(folders_.pids + "/pids.events", "max"); }
+bool Cgroup::empty() const { return read_kernel_file(folders_.memory + "/cgroup.procs").empty() && read_kernel_file(folders_.pids + "/cgroup.procs").empty(); }
+bool Cgroup::out_of_memory() const {
+  if (oom_kills() <= oom_before_) return false;
+  // Version 2 counts on whose account it was; version 1 does not, but then its own account is full.
+  return version2_ ? field_in_file(folders_.memory + "/memory.events", "oom") > limit_hits_before_ : peak_bytes() + full_within_bytes >= limit_bytes_;
+}
 bool Cgroup::out_of_processes() const { return refused_forks() > refused_before_; }
-std::int64_t Cgroup::peak_bytes() const { return number_in(folders_.memory + (version2_ ? "/memory.peak" : "/memory.max_usage_in_bytes")); }
+std::int64_t Cgroup::peak_bytes() const { return number_in_file(folders_.memory + (version2_ ? "/memory.peak" : "/memory.max_usage_in_bytes")); }
 
 // --- the pool ---
 
-CgroupPool::CgroupPool() {
-  const std::string pid = std::to_string(getpid());
-  name_ = std::string(group_prefix) + pid + "-" + start_time_of(pid);
+CgroupPool::CgroupPool(SharedLimits shared) : name_(group_name_of(getpid())) {
   if (try_version2()) mode_ = "cgroup2";
   else if (try_version1()) mode_ = "cgroup1";
-  else return;
-  sweep(memory_parent_);
-  if (pids_parent_ != memory_parent_) sweep(pids_parent_);
-  // A trial: being allowed to make a group is not yet being allowed to use it.
-  auto group = take(trial_memory_bytes, trial_processes);
-  if (!group) {
-    mode_ = watchdog_mode;
-    if (problem_.empty()) problem_ = "control groups cannot be made below " + memory_parent_;
-    return;
+  else if (try_scope()) mode_ = "cgroup2";
+  if (mode_ != watchdog_mode) {
+    find_freezer();
+    bound_all(shared);
+    // A trial: being allowed to make a group is not yet being allowed to use it.
+    if (auto group = take(trial_memory_bytes, trial_processes)) give_back(std::move(group));
+    else mode_ = watchdog_mode;
   }
-  give_back(std::move(group));
+  if (mode_ == watchdog_mode) leave();
+}
+
+CgroupPool::~CgroupPool() {
+  free_.clear();
+  leave();
+}
+
+/// Gives up what was claimed, and with it everything that only groups can do.
+void CgroupPool::leave() {
+  for (const auto& folder : moved_out_of_) write_kernel_file(folder + "/cgroup.procs", "0");
+  for (const auto& folder : claimed_) remove_group(folder);
+  for (int lock : locks_) close(lock);
+  if (added_controllers_) {
+    const std::string control = own_version2_ + "/cgroup.subtree_control";
+    if (!write_kernel_file(control, "-cpu -memory -pids")) write_kernel_file(control, "-memory -pids");
+  }
+  move_back();
+  claimed_.clear();
+  locks_.clear();
+  freezer_ = Cgroup::Freezer::none;
+  bounds_cpu_ = bounds_memory_ = false;
+  usage_path_.clear();
+}
+
+std::string CgroupPool::claim(const std::string& place) {
+  if (place.empty()) return {};
+  sweep_groups(place);
+  const std::string folder = place + "/" + name_;
+  if (std::find(claimed_.begin(), claimed_.end(), folder) != claimed_.end()) return folder;  // hierarchies of several controllers
+  if (mkdir(folder.c_str(), 0755) != 0) {
+    problem_ = "control group " + place + " is not writable (" + std::strerror(errno) + ")";
+    return {};
+  }
+  claimed_.push_back(folder);
+  locks_.push_back(lock_group(folder));
+  return folder;
 }
 
 bool CgroupPool::try_version2() {
-  std::string own = own_folder("");
+  const std::string own = own_version2_ = own_cgroup_folder("");
   if (own.empty()) return false;
-  const std::string controllers = " " + read_text(own + "/cgroup.controllers") + " ";
+  const std::string controllers = " " + read_kernel_file(own + "/cgroup.controllers") + " ";
   if (controllers.find("memory") == std::string::npos || controllers.find("pids") == std::string::npos) {
     problem_ = "the memory and pids controllers are not delegated to " + own;
     return false;
   }
   // Version 2 wants processes in leaves only: what is here moves aside into a group of its own, then controllers may be given on.
-  const std::string leaf = own + "/" + name_ + "-runner";
-  if (mkdir(leaf.c_str(), 0755) != 0 && errno != EEXIST) {
-    problem_ = "control group " + own + " is not writable (" + std::strerror(errno) + ")";
+  const std::string all = claim(own), control = own + "/cgroup.subtree_control";
+  if (all.empty()) return false;
+  leaf_ = own + "/" + name_ + runner_suffix;
+  mkdir(leaf_.c_str(), 0755);
+  move_aside(leaf_);
+  const bool given = read_kernel_file(control).find("memory") != std::string::npos;
+  if (!write_kernel_file(control, "+memory +pids") || !write_kernel_file(all + "/cgroup.subtree_control", "+memory +pids")) {
+    problem_ = "controllers cannot be delegated below " + own + ": other processes live there";
+    move_back();
     return false;
   }
-  const std::string daemon = std::to_string(getppid());
-  write_text(leaf + "/cgroup.procs", "0");
-  write_text(leaf + "/cgroup.procs", daemon);
-  if (!write_text(own + "/cgroup.subtree_control", "+memory +pids")) {
-    problem_ = "controllers cannot be delegated below " + own + " (other processes live there); start tnode in a scope of its own: systemd-run --user --scope -p Delegate=yes tnode farm";
-    write_text(own + "/cgroup.procs", daemon);
-    write_text(own + "/cgroup.procs", "0");
-    rmdir(leaf.c_str());
-    return false;
-  }
-  memory_parent_ = pids_parent_ = own;
+  added_controllers_ = !given;
+  write_kernel_file(control, "+cpu");  // not everywhere; bound_all() sees
+  memory_parent_ = pids_parent_ = all;
   return true;
 }
 
+void CgroupPool::move_back() {
+  if (leaf_.empty()) return;
+  move_aside(own_version2_);
+  rmdir(leaf_.c_str());
+  leaf_.clear();
+}
+
+/// Moves this process, and its daemon when that lives beside it.
+void CgroupPool::move_aside(const std::string& folder) const {
+  const std::string daemon = std::to_string(getppid());
+  const bool together = read_kernel_file("/proc/self/cgroup") == read_kernel_file("/proc/" + daemon + "/cgroup");
+  write_kernel_file(folder + "/cgroup.procs", "0");
+  if (together) write_kernel_file(folder + "/cgroup.procs", daemon);
+}
+
+/// The group that we were started in is not ours to divide: a user's session, for one.
+bool CgroupPool::try_scope() {
+  leave();
+  const std::string found = problem_, refused = enter_systemd_scope(name_);
+  if (refused.empty() && try_version2()) return scoped_ = true;
+  problem_ = found + "; " + (refused.empty() ? "not even in a scope of systemd's: " + problem_ : refused);
+  return false;
+}
+
 bool CgroupPool::try_version1() {
-  memory_parent_ = own_folder("memory");
-  pids_parent_ = own_folder("pids");
-  if (memory_parent_.empty() || pids_parent_.empty()) {
+  const std::string memory = own_cgroup_folder("memory"), pids = own_cgroup_folder("pids");
+  if (memory.empty() || pids.empty()) {
     if (problem_.empty()) problem_ = "no control-group hierarchy with memory and pids is mounted";
     return false;
   }
-  return true;
+  memory_parent_ = claim(memory);
+  pids_parent_ = claim(pids);
+  return !memory_parent_.empty() && !pids_parent_.empty();
+}
+
+/// What version 2 froze can still be killed, what version 1 froze cannot: the first wherever it is mounted, also beside version 1.
+void CgroupPool::find_freezer() {
+  const std::string problem = problem_;
+  const std::string all = mode_ == "cgroup2" ? memory_parent_ : claim(own_cgroup_folder(""));
+  if (!all.empty() && access((all + "/cgroup.freeze").c_str(), W_OK) == 0) {
+    freezer_ = Cgroup::Freezer::version2;
+    freezer_parent_ = all;
+    usage_path_ = all + "/cpu.stat";
+  } else if (freezer_parent_ = claim(own_cgroup_folder("freezer")); !freezer_parent_.empty()) {
+    freezer_ = Cgroup::Freezer::version1;
+  }
+  problem_ = problem;  // one without a freezer is none of limits
+}
+
+void CgroupPool::bound_all(const SharedLimits& shared) {
+  if (shared.memory_bytes > 0) bounds_memory_ = write_kernel_file(memory_parent_ + (mode_ == "cgroup2" ? "/memory.max" : "/memory.limit_in_bytes"), std::to_string(shared.memory_bytes));
+  if (shared.cpu_milli <= 0) return;
+  const std::string quota = std::to_string(std::max(least_quota_us, shared.cpu_milli * cpu_period_us / 1000)), period = std::to_string(cpu_period_us);
+  if (mode_ == "cgroup2") {
+    bounds_cpu_ = write_kernel_file(memory_parent_ + "/cpu.max", quota + " " + period);
+    return;
+  }
+  // Version 1 has a hierarchy for it: the runner moves in, and its sandboxes are born there.
+  const std::string problem = problem_, place = own_cgroup_folder("cpu"), all = claim(place);
+  problem_ = problem;
+  if (!all.empty()) moved_out_of_.push_back(place);
+  bounds_cpu_ = !all.empty() && write_kernel_file(all + "/cpu.cfs_period_us", period) && write_kernel_file(all + "/cpu.cfs_quota_us", quota) && write_kernel_file(all + "/cgroup.procs", "0");
 }
 
 std::unique_ptr<Cgroup> CgroupPool::take(std::int64_t memory_bytes, std::int64_t processes) {
@@ -204,32 +237,16 @@ std::unique_ptr<Cgroup> CgroupPool::take(std::int64_t memory_bytes, std::int64_t
 }
 
 std::unique_ptr<Cgroup> CgroupPool::make() {
-  const std::string name = "/" + name_ + "-" + std::to_string(made_++);
-  Cgroup::Controllers folders{memory_parent_ + name, pids_parent_ + name};
-  for (const std::string& folder : {folders.memory, folders.pids})
-    if (mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) {
+  const std::string name = "/" + std::to_string(made_++);
+  Cgroup::Folders folders{memory_parent_ + name, pids_parent_ + name, freezer_parent_.empty() ? "" : freezer_parent_ + name};
+  for (const std::string& folder : {folders.memory, folders.pids, folders.freezer})
+    if (!folder.empty() && mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) {
       problem_ = "cannot make the control group " + folder + ": " + std::strerror(errno);
       rmdir(folders.memory.c_str());
+      rmdir(folders.pids.c_str());
       return nullptr;
     }
-  return std::make_unique<Cgroup>(folders, mode_ == "cgroup2");
-}
-
-void CgroupPool::sweep(const std::string& parent) const {
-  DIR* dir = opendir(parent.c_str());
-  if (!dir) return;
-  while (dirent* entry = readdir(dir)) {
-    const std::string name = entry->d_name;
-    if (!name.starts_with(group_prefix)) continue;
-    auto dash = name.find('-', group_prefix.size());
-    if (dash == std::string::npos) continue;
-    const std::string pid = name.substr(group_prefix.size(), dash - group_prefix.size());
-    const std::string started = name.substr(dash + 1, name.find('-', dash + 1) - dash - 1);
-    if (pid.empty() || pid.find_first_not_of("0123456789") != std::string::npos || started.empty()) continue;
-    if (start_time_of(pid) == started) continue;  // its runner lives
-    rmdir((parent + "/" + name).c_str());
-  }
-  closedir(dir);
+  return std::make_unique<Cgroup>(folders, mode_ == "cgroup2", freezer_);
 }
 
 }  // namespace tnode

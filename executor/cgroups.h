@@ -1,22 +1,24 @@
 // Memory and process limits by control groups: version 2, version 1, or none. Only ever touches groups it made, below the one it was started in.
-// Groups are pooled: making one costs milliseconds, using one again costs two writes.
+// Groups are pooled: making one costs milliseconds, using one again costs two writes. The same groups freeze sandboxes, and bound all of them together.
 #pragma once
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "core/types.h"
+#include "core/execution.h"
 
 namespace tnode {
 
 /// The mode without control groups: the sandbox's first process watches memory and processes, and the system-call filter is tighter.
 inline constexpr const char* watchdog_mode = "watchdog";
 
-/// One group (on version 1: a pair of them) that one sandbox at a time lives in.
+/// One group (on version 1: one in each hierarchy) that one sandbox at a time lives in.
 class Cgroup {
  public:
-  struct Controllers { std::string memory, pids; };  ///< folders; the same one on version 2, empty where there is none
-  Cgroup(Controllers folders, bool version2) : folders_(std::move(folders)), version2_(version2) {}
+  enum class Freezer : std::uint8_t { none, version1, version2 };
+  /// Folders; all the same one on version 2.
+  struct Folders { std::string memory, pids, freezer; };
+  Cgroup(Folders folders, bool version2, Freezer kind) : folders_(std::move(folders)), version2_(version2), freezer_(kind) {}
   ~Cgroup();
   Cgroup(const Cgroup&) = delete;
   Cgroup& operator=(const Cgroup&) = delete;
@@ -26,22 +28,30 @@ class Cgroup {
   /// Moves the calling process in. Async-signal-safe enough for a child between fork and exec.
   bool join() const;
   bool empty() const;              ///< no process lives in it
-  bool out_of_memory() const;      ///< since prepare()
+  bool out_of_memory() const;      ///< since prepare(), by its own limit
+  /// Since prepare(), a process was killed because something around the group was full: the machine, or all sandboxes together.
+  bool killed_for_others() const { return oom_kills() > oom_before_ && !out_of_memory(); }
   bool out_of_processes() const;   ///< since prepare()
   std::int64_t peak_bytes() const;
+  bool can_freeze() const { return freezer_ != Freezer::none; }
+  void freeze(bool frozen);
 
  private:
   std::int64_t oom_kills() const;
   std::int64_t refused_forks() const;
-  Controllers folders_;
+  Folders folders_;
   bool version2_;
-  std::int64_t oom_before_ = 0, refused_before_ = 0;
+  Freezer freezer_;
+  std::int64_t limit_bytes_ = 0, oom_before_ = 0, limit_hits_before_ = 0, refused_before_ = 0;
 };
 
 class CgroupPool {
  public:
   /// Finds out what this process may use, and sweeps groups that runners left which no longer live.
-  CgroupPool();
+  explicit CgroupPool(SharedLimits shared);
+  ~CgroupPool();
+  CgroupPool(const CgroupPool&) = delete;
+  CgroupPool& operator=(const CgroupPool&) = delete;
   /// "cgroup2", "cgroup1" or "watchdog"; the last when memory or processes cannot be limited by groups.
   const std::string& mode() const { return mode_; }
   const std::string& problem() const { return problem_; }
@@ -49,15 +59,37 @@ class CgroupPool {
   std::unique_ptr<Cgroup> take(std::int64_t memory_bytes, std::int64_t processes);
   void give_back(std::unique_ptr<Cgroup> group) { free_.push_back(std::move(group)); }
 
+  /// systemd made a scope for the runner: the groups lie in it.
+  bool scoped() const { return scoped_; }
+  bool freezes() const { return freezer_ != Cgroup::Freezer::none; }
+  bool bounds_cpu() const { return bounds_cpu_; }        ///< the shared CPU limit is in force
+  bool bounds_memory() const { return bounds_memory_; }  ///< the shared memory limit is in force
+  /// A file that counts the CPU time of all sandboxes; empty when there is none. Its first line has it in microseconds.
+  const std::string& usage_path() const { return usage_path_; }
+
  private:
   bool try_version2();
   bool try_version1();
+  bool try_scope();
+  void find_freezer();
+  void bound_all(const SharedLimits& shared);
+  /// Makes this runner's group below `place`, and marks it as in use for as long as the process lives; empty when it cannot be made.
+  std::string claim(const std::string& place);
+  void leave();
+  void move_back();
+  void move_aside(const std::string& folder) const;
   std::unique_ptr<Cgroup> make();
-  void sweep(const std::string& parent) const;
 
-  std::string mode_ = watchdog_mode, problem_;
-  std::string memory_parent_, pids_parent_;
-  std::string name_;  // of this runner's groups: process id and start time
+  std::string mode_ = watchdog_mode, problem_, usage_path_;
+  std::string name_;                                // of this runner's groups: process id and start time
+  std::string memory_parent_, pids_parent_, freezer_parent_;
+  Cgroup::Freezer freezer_ = Cgroup::Freezer::none;
+  bool bounds_cpu_ = false, bounds_memory_ = false;
+  std::vector<std::string> claimed_;                // folders, removed at the end
+  std::vector<std::string> moved_out_of_;           // where this process lived before it moved into one of them
+  std::string own_version2_, leaf_;                 // the group we were started in, and the one below it that we moved to
+  bool added_controllers_ = false, scoped_ = false;
+  std::vector<int> locks_;
   int made_ = 0;
   std::vector<std::unique_ptr<Cgroup>> free_;
 };

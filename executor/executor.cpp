@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -12,7 +13,9 @@
 #include <set>
 #include <thread>
 
+#include "executor/kernel_files.h"
 #include "executor/machine_checks.h"
+#include "executor/process_tree.h"
 #include "executor/runner.h"
 #include "executor/wire.h"
 
@@ -33,6 +36,7 @@ struct Executor::Impl {
   std::set<std::uint64_t> pending;
   Sink sink;
   Bytes received;
+  std::string usage_path;  // of the control group of all sandboxes
 
   bool send(RunnerFrame kind, std::string_view bytes) {
     const RunnerHeader header{static_cast<std::uint32_t>(kind), static_cast<std::uint32_t>(bytes.size())};
@@ -96,24 +100,28 @@ struct Executor::Impl {
     }
   }
 
-  Result<void> start(const std::string& home);
-  Result<void> fork_runner(const std::string& home, const std::string& bwrap);
+  Result<void> start(const std::string& home, const SharedLimits& shared);
+  Result<void> fork_runner(const std::string& home, const std::string& bwrap, const SharedLimits& shared);
   Result<std::string> try_out(const std::string& home);
 };
 
-Result<void> Executor::Impl::start(const std::string& home) {
+Result<void> Executor::Impl::start(const std::string& home, const SharedLimits& shared) {
   const std::string bwrap = find_program("bwrap");
   state.checks.push_back(bubblewrap_check(bwrap));
-  if (bwrap.empty()) return fail(Code::unavailable, "no sandbox: bubblewrap is not installed; nothing is ever run without it. Install it: " + std::string(bubblewrap_remedy));
+  if (bwrap.empty()) return fail(Code::unavailable, "no sandbox: bubblewrap is not installed; nothing is ever run without it. Install it: " + state.checks.back().remedy);
   std::error_code ec;
   fs::create_directories(home, ec);
   if (ec) return fail(Code::io, "cannot make the folder " + home + ": " + ec.message());
-  if (auto forked = fork_runner(home, bwrap); !forked) return forked;
+  if (auto forked = fork_runner(home, bwrap, shared); !forked) return forked;
   auto first = receive(answer_wait_ms);
   if (!first) return first.error();
   auto hello = decode_hello(first->second);
   check(first->first == RunnerFrame::hello && hello.ok(), "the runner says hello first");
   state.limit_mode = hello->limit_mode;
+  state.cpu_mode = hello->cpu_mode;
+  state.pause_mode = hello->pause_mode;
+  state.bounds_memory = hello->bounds_memory;
+  usage_path = hello->usage_path;
   auto status = hello->problem.empty() ? try_out(home) : Result<std::string>(fail(Code::unavailable, hello->problem));
   if (!status) {
     state.checks.push_back(failed_trial_check(status.error().message));
@@ -128,12 +136,12 @@ Result<void> Executor::Impl::start(const std::string& home) {
   return {};
 }
 
-Result<void> Executor::Impl::fork_runner(const std::string& home, const std::string& bwrap) {
+Result<void> Executor::Impl::fork_runner(const std::string& home, const std::string& bwrap, const SharedLimits& shared) {
   int sockets[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) return fail(Code::io, std::string("socketpair: ") + std::strerror(errno));
   socket = sockets[0];
   runner = fork();
-  if (runner == 0) run_runner(sockets[1], home, bwrap);
+  if (runner == 0) run_runner(sockets[1], home, bwrap, shared);
   close(sockets[1]);
   if (runner < 0) return fail(Code::io, std::string("cannot start the runner process: ") + std::strerror(errno));
   return {};
@@ -165,9 +173,9 @@ Executor::~Executor() {
   if (impl_->runner > 0) waitpid(impl_->runner, nullptr, 0);
 }
 
-Result<std::unique_ptr<Executor>> Executor::start(const std::string& home) {
+Result<std::unique_ptr<Executor>> Executor::start(const std::string& home, const SharedLimits& shared) {
   std::unique_ptr<Executor> executor(new Executor(std::make_unique<Impl>()));
-  if (auto started = executor->impl_->start(home); !started) return started.error();
+  if (auto started = executor->impl_->start(home, shared); !started) return started.error();
   return executor;
 }
 
@@ -197,11 +205,20 @@ void Executor::run(ExecutionRequest request) {
 
 void Executor::cancel(std::uint64_t job) { impl_->send(RunnerFrame::cancel, {reinterpret_cast<const char*>(&job), sizeof job}); }
 
+void Executor::pause() { impl_->send(RunnerFrame::pause, {}); }
+void Executor::resume() { impl_->send(RunnerFrame::resume, {}); }
+
+std::int64_t Executor::cpu_ms() const {
+  if (impl_->usage_path.empty()) return cpu_ms_of_tree(impl_->runner);
+  return field_in_file(impl_->usage_path, "usage_usec") / 1000;
+}
+
 const SandboxState& Executor::state() const { return impl_->state; }
 
 SandboxState examine_sandbox(const std::string& home) {
   Executor executor(std::make_unique<Executor::Impl>());
-  (void)executor.impl_->start(home);
+  // All of the machine: a limit that changes nothing, and shows how one would hold.
+  (void)executor.impl_->start(home, {static_cast<std::int64_t>(std::max(1u, std::thread::hardware_concurrency())) * 1000, 0});
   return executor.impl_->state;
 }
 

@@ -11,7 +11,22 @@ namespace tnode {
 /// The path of a program, by PATH and the usual folders; empty when it is not installed.
 std::string find_program(const std::string& name);
 
-inline constexpr const char* bubblewrap_remedy = "sudo apt install bubblewrap";
+/// What decides which command mends a machine.
+struct MachineFacts {
+  std::string installer = "sudo apt install";  ///< of this distribution
+  std::int64_t user_namespaces = 1;            ///< user.max_user_namespaces
+  bool clone_allowed = true;                   ///< kernel.unprivileged_userns_clone, where there is one
+  bool apparmor_restricts = false;             ///< kernel.apparmor_restrict_unprivileged_userns
+  bool in_container = false, systemd = false, root = false;
+};
+MachineFacts look_at_machine();
+
+/// The command that installs bubblewrap here.
+std::string bubblewrap_remedy(const MachineFacts& facts);
+/// The likely mend for a sandbox that did not start for that reason.
+std::string namespace_remedy(const std::string& problem, const MachineFacts& facts);
+/// What gives tnode control groups of its own.
+std::string limits_remedy(const MachineFacts& facts);
 
 SandboxState::Check bubblewrap_check(const std::string& path);
 /// Why a trial sandbox did not work, and the likely mend.

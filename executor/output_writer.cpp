@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "core/bundle_paths.h"
 #include "executor/pattern.h"
@@ -27,18 +28,22 @@ Result<void> OutputWriter::begin(const std::string& path, std::int64_t size, boo
   left_ = size;
   // By length, not by what it takes in the sandbox: a file with holes, or with many names, grows when it is streamed out.
   if (size > limits_.disk_bytes - index_bytes_)
-    return fail(Code::invalid, "the outputs come to more than " + std::to_string(limits_.disk_bytes) + " bytes, which is all the disk it has (holes and hard links count in full): " + quoted_name(path));
+    return fail(Code::refused, "the outputs come to " + std::to_string(index_bytes_) + " bytes and, with " + quoted_name(path) + ", " + std::to_string(size) + " more; the limit is " +
+                                   std::to_string(limits_.disk_bytes) + ", all the disk it has (holes and hard links count in full)");
   index_bytes_ += size;
   skipped_ = !matches_any(patterns_, path);
   if (skipped_) return left_ == 0 ? end_file() : Result<void>();
   if (auto good = check_bundle_paths({path}); !good) return good;
+  index_paths_.push_back(path);
   current_ = {size, executable, {}};
   hash_ = Sha256();
   repeated_ = written_.count(path) != 0;
   if (!repeated_) {
-    if (static_cast<std::int64_t>(written_.size()) >= limits_.output_files) return fail(Code::invalid, "more than " + std::to_string(limits_.output_files) + " output files");
+    if (static_cast<std::int64_t>(written_.size()) >= limits_.output_files)
+      return fail(Code::refused, "there are " + std::to_string(written_.size() + 1) + " output files and may be more; the limit is " + std::to_string(limits_.output_files));
     bytes_ += size;
-    if (bytes_ > limits_.disk_bytes * disks_per_unit) return fail(Code::invalid, "the unit's outputs come to more than " + std::to_string(limits_.disk_bytes * disks_per_unit) + " bytes");
+    if (bytes_ > limits_.disk_bytes * disks_per_unit)
+      return fail(Code::refused, "the unit's outputs come to " + std::to_string(bytes_) + " bytes or more; the limit is " + std::to_string(limits_.disk_bytes * disks_per_unit));
     const std::string target = folder_ + "/" + path;
     std::error_code ec;
     std::filesystem::create_directories(std::filesystem::path(target).parent_path(), ec);
@@ -89,7 +94,10 @@ void OutputWriter::discard() {
   std::filesystem::remove(folder_, ec);  // only when nothing else is in it
 }
 
-void OutputWriter::end_index() { index_bytes_ = 0; }
+Result<void> OutputWriter::end_index() {
+  index_bytes_ = 0;
+  return check_bundle_paths(std::exchange(index_paths_, {}));
+}
 
 Result<std::vector<OutputFile>> OutputWriter::finish() const {
   std::vector<std::string> paths;

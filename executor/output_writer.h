@@ -16,13 +16,13 @@ class OutputWriter {
   OutputWriter(const OutputWriter&) = delete;
   OutputWriter& operator=(const OutputWriter&) = delete;
 
-  /// A file follows. `invalid` when it is refused: its name, their number, their bytes. `io` when this machine cannot write.
+  /// A file follows. `refused` when there are too many files or bytes, `invalid` for its name. `io` when this machine cannot write.
   Result<void> begin(const std::string& path, std::int64_t size, bool executable);
   Result<void> data(std::string_view bytes);
   /// Bytes of the begun file that are still to come.
   std::int64_t expected() const { return open_ ? left_ : 0; }
-  /// All of an index's files are in; the next one has the whole disk again.
-  void end_index();
+  /// All of an index's files are in: their names must not collide. The next one has the whole disk again.
+  Result<void> end_index();
   /// All of a unit's files are in: names of one unit must not collide. Sorted by path.
   Result<std::vector<OutputFile>> finish() const;
   /// A unit that failed leaves no files.
@@ -38,6 +38,7 @@ class OutputWriter {
   struct Written { std::int64_t size = 0; bool executable = false; Hash content; };
   std::map<std::string, Written> written_;
   std::int64_t bytes_ = 0, index_bytes_ = 0;
+  std::vector<std::string> index_paths_;
   // the file that is coming in
   int fd_ = -1;
   bool open_ = false, skipped_ = false, repeated_ = false;

@@ -37,7 +37,7 @@ Result<RootLayout> look_at_runtime(const std::string& dir, const std::string& sh
   if (!fs::is_directory(fs::symlink_status(dir, ec))) return fail(Code::not_found, "the task's runtime is not in " + dir);
   for (const auto& entry : fs::directory_iterator(dir, ec)) {
     const std::string name = entry.path().filename().string();
-    if (belongs_to_machine(name)) continue;
+    if (belongs_to_sandbox(name)) continue;
     if (entry.is_symlink(ec)) root.links.emplace_back("/" + name, fs::read_symlink(entry.path(), ec).string());
     else if (entry.is_directory(ec)) root.folders.push_back("/" + name);
     root.whole_etc = root.whole_etc || name == "etc";
@@ -46,7 +46,18 @@ Result<RootLayout> look_at_runtime(const std::string& dir, const std::string& sh
   std::sort(root.folders.begin(), root.folders.end());
   std::sort(root.links.begin(), root.links.end());
   if (ec) return fail(Code::io, "cannot read the task's runtime in " + dir + ": " + ec.message());
+  // bubblewrap makes the files that it mounts over where there are none. It would follow a link, out of the new root into the host's.
+  for (const char* mounted : {"/etc", "/etc/passwd", "/etc/group"})
+    if (fs::is_symlink(dir + mounted, ec)) return fail(Code::invalid, std::string("the task's runtime has a link for ") + mounted);
   return root;
+}
+
+std::vector<std::string> files_to_hide() {
+  std::vector<std::string> found;
+  std::error_code ec;
+  for (const char* name : {"/proc/keys", "/proc/key-users"})  // keyrings are in no namespace: names of the user's keys
+    if (fs::exists(name, ec)) found.emplace_back(name);
+  return found;
 }
 
 std::vector<std::string> sandbox_arguments(const SandboxPlan& plan, const RootLayout& root, const SandboxDescriptors& descriptors) {
@@ -64,6 +75,8 @@ std::vector<std::string> sandbox_arguments(const SandboxPlan& plan, const RootLa
   add("--perms", "0444", "--ro-bind-data", std::to_string(descriptors.group), "/etc/group");
   // bubblewrap 0.8 leaves parts of /proc/sys writable when root started it: read-only over all of it.
   add("--proc", "/proc", "--remount-ro", "/proc");
+  // A device below a mount without devices: it cannot be opened.
+  for (const auto& path : plan.hidden) add("--ro-bind", "/dev/null", path);
   add("--dev", "/dev", "--size", std::to_string(shared_memory_bytes), "--perms", "1777", "--tmpfs", "/dev/shm", "--remount-ro", "/dev");
   // One file system for results and scratch, so that one size caps both. The links lie in the root, which a task cannot change.
   const std::string scratch = sandbox_scratch;

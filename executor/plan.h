@@ -17,7 +17,7 @@ struct RootLayout {
 };
 RootLayout look_at_host();
 /// Of an unpacked runtime: all its folders and links but those that the sandbox makes itself. `shown_as` is the folder's name for
-/// the sandbox's user. `not_found` when there is no such folder.
+/// the sandbox's user. `not_found` when there is no such folder, `invalid` for links where bubblewrap would follow them.
 Result<RootLayout> look_at_runtime(const std::string& dir, const std::string& shown_as);
 
 /// Descriptors that bubblewrap finds open, by number; everything else is closed before.
@@ -26,11 +26,15 @@ struct SandboxDescriptors {
   int passwd = 5, group = 6;
 };
 
+/// Files of /proc that tell of the farmer's user whatever the namespaces are, those that this kernel has: covered up.
+std::vector<std::string> files_to_hide();
+
 struct SandboxPlan {
   std::string init_path;                ///< the first process's program on the host
   std::string inputs_dir;               ///< the task's in/ on the host, shown as it is; empty: see `inputs`
   std::vector<std::pair<std::string, std::string>> inputs;  ///< in/ put together from several places: (name below in/, host path)
   std::string warm_python;              ///< tnode's warm command for Python on the host; empty: the task has no warm command
+  std::vector<std::string> hidden;      ///< files_to_hide()
   std::int64_t disk_bytes = 0;          ///< cap of out/ and /tmp together
   bool operator==(const SandboxPlan&) const = default;
 };

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "executor/init/protocol.h"
+#include "executor/process_tree.h"
 
 namespace tnode {
 namespace {
@@ -45,6 +46,7 @@ void Sandbox::stop() {
   if (errors_ >= 0) close(errors_);
   control_ = errors_ = -1;
   if (pid_ > 0) kill(pid_, SIGKILL);
+  if (paused_since_ && cgroup_) cgroup_->freeze(false);  // the kill reaches what is frozen by version 1 only then
 }
 
 // --- one unit after the other ---
@@ -59,6 +61,7 @@ bool Sandbox::take(ExecutionRequest& request) {
   // What the units before it were refused or killed for is not its doing.
   if (cgroup_ && !cgroup_->prepare(group_memory(limits_), group_processes(limits_, !warm_.empty()))) return false;
   unit_.emplace(std::move(request));
+  stopping_ = false;
   send_index(unit_->invocation());
   await_end();
   return true;
@@ -138,6 +141,32 @@ void Sandbox::stop_index(TimeMs now) {
   deadline_ = now + overtime_ms;
   const init_header header{INIT_STOP, 0};
   send_all({reinterpret_cast<const char*>(&header), sizeof header});
+}
+
+// --- pausing ---
+
+void Sandbox::pause(TimeMs now) {
+  if (!unit_ || ended() || paused_since_) return;
+  paused_since_ = now;
+  if (cgroup_ && cgroup_->can_freeze()) cgroup_->freeze(true);
+  else stopped_ = stop_below(pid_);
+}
+
+void Sandbox::resume(TimeMs now) {
+  if (ended() || !paused_since_) return;
+  const TimeMs slept = now - *paused_since_;
+  paused_since_.reset();
+  deadline_ += slept;
+  next_look_ += slept;
+  // Init hears of it before it goes on, so that what it watches was not late. It may be in an index of which we have not heard yet.
+  if (turn_ == Turn::end || ahead_) {
+    const init_header header{INIT_PAUSED, sizeof(init_paused)};
+    const init_paused paused{static_cast<std::uint64_t>(slept)};
+    send_all({reinterpret_cast<const char*>(&header), sizeof header});
+    send_all({reinterpret_cast<const char*>(&paused), sizeof paused});
+  }
+  if (cgroup_ && cgroup_->can_freeze()) cgroup_->freeze(false);
+  else continue_processes(stopped_);
 }
 
 // --- what init says ---
@@ -242,7 +271,7 @@ void Sandbox::on_closed() {
   on_errors();
   const bool stood = turn_ != Turn::hello;
   // The kernel may have chosen init itself.
-  if (stood && cgroup_ && cgroup_->out_of_memory()) {
+  if (cgroup_ && (cgroup_->killed_for_others() || (stood && cgroup_->out_of_memory()))) {
     unit_->killed_for_memory(*cgroup_);
     return stop();
   }
@@ -263,7 +292,7 @@ void Sandbox::on_errors() {
 }
 
 void Sandbox::tick(TimeMs now) {
-  if (!unit_ || unit_->done()) return;
+  if (!unit_ || unit_->done() || paused_since_) return;
   if (now >= deadline_) {
     if (turn_ == Turn::hello) return problem("the sandbox did not stand in time; this machine may be overloaded");
     return problem("the sandbox could not be ended at its limit; this machine may be overloaded");
@@ -271,7 +300,7 @@ void Sandbox::tick(TimeMs now) {
   if (!cgroup_ || turn_ != Turn::end || now < next_look_) return;
   next_look_ = now + tick_ms;
   // The kernel killed one process, and the others may wait for it in vain; or refused one, and the program may go on trying.
-  if (cgroup_->out_of_memory() || cgroup_->out_of_processes()) stop_index(now);
+  if (cgroup_->out_of_memory() || cgroup_->killed_for_others() || cgroup_->out_of_processes()) stop_index(now);
 }
 
 }  // namespace tnode

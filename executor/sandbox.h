@@ -25,11 +25,13 @@ struct SandboxHost {
   std::string init_path;                   ///< the first process's program, where the sandbox's user can read it
   std::string warm_python_path;            ///< tnode's warm command for Python, likewise
   RootLayout layout;
+  std::vector<std::string> hidden;         ///< files of /proc that are covered up
   int seccomp = -1, passwd = -1, group = -1;
   std::optional<std::pair<uid_t, gid_t>> drop_to;  ///< set when the runner is root
   std::string home, home_view;             ///< the home folder, and where the sandbox's user sees it
   pid_t runner = -1;                       ///< whose death ends every sandbox
   CgroupPool cgroups;
+  explicit SandboxHost(SharedLimits shared) : cgroups(shared) {}
   /// A path below the home as the sandbox's user reaches it.
   std::string view(const std::string& path) const;
 };
@@ -63,6 +65,9 @@ class Sandbox {
   void tick(TimeMs now);
   void cancel();
   void stop();
+  /// Everything in it stands still, and no limit of time runs; then goes on as if nothing had been.
+  void pause(TimeMs now);
+  void resume(TimeMs now);
   void on_exit() { pid_ = -1; }
 
   static constexpr int tick_ms = 50;
@@ -102,6 +107,8 @@ class Sandbox {
   enum class Turn { hello, idle, end, outputs } turn_ = Turn::hello;
   bool stopping_ = false, ahead_ = false;  ///< ahead_: init has the next index's request already
   TimeMs deadline_ = 0, next_look_ = 0, idle_since_ = 0;
+  std::optional<TimeMs> paused_since_;
+  std::vector<pid_t> stopped_;  // where there is no freezer: what was stopped by signals
   std::string error_text_;
 };
 

@@ -1,6 +1,7 @@
 // How a sandbox comes to be: the process between fork and bubblewrap, which gives away everything a task must not have.
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/ioprio.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -15,6 +16,7 @@
 #include <set>
 
 #include "core/bundle_paths.h"
+#include "executor/kernel_files.h"
 #include "executor/sandbox.h"
 
 namespace tnode {
@@ -22,7 +24,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr TimeMs start_wait_ms = 15'000;  // a sandbox that does not stand by then is a problem of this machine
-constexpr int niceness = 10;              // the machine's owner comes first
+// The machine's owner comes first: at the CPU by this, at the disk by the idle class, and what must go when memory is short is a sandbox.
+constexpr int niceness = 10;
 // Each entry is a mount of its own when in/ is put together from several torrents.
 constexpr std::size_t max_merged_inputs = 4096;
 
@@ -46,6 +49,7 @@ Result<SandboxPlan> plan_for(const SandboxHost& host, const ExecutionRequest& re
   plan.init_path = host.init_path;
   plan.disk_bytes = request.limits.disk_bytes;
   if (!request.warm.empty()) plan.warm_python = host.warm_python_path;
+  plan.hidden = host.hidden;
   const fs::path inputs = request.task_dir + "/in";
   std::error_code ec;
   // bubblewrap follows links in what it binds, so a link here would show the task something else of this machine.
@@ -139,6 +143,10 @@ void Sandbox::become_bubblewrap(char* const* argv, int control, int errors) {
   if (syscall(SYS_close_range, 7U, ~0U, 0U) != 0) give_up("cannot close descriptors");
   if (cgroup_ && !cgroup_->join()) give_up("cannot enter the control group");
   setpriority(PRIO_PROCESS, 0, niceness);
+  const rlimit no_core{1, 1};  // less than any core, and the one value at which the kernel calls no core_pattern helper of the host; the filter keeps it
+  setrlimit(RLIMIT_CORE, &no_core);
+  syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
+  write_kernel_file("/proc/self/oom_score_adj", "1000");
   if (host_.drop_to) {
     auto [uid, gid] = *host_.drop_to;
     if (setgroups(0, nullptr) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0) give_up("cannot leave root");

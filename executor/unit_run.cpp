@@ -8,7 +8,10 @@
 namespace tnode {
 namespace {
 
+constexpr const char* memory_of_others = "this machine, or what its sandboxes may have together, ran out of memory, and the kernel ended a process of the unit";
+
 std::string mebibytes(std::int64_t bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB"; }
+std::string mebibytes(std::uint64_t bytes) { return mebibytes(static_cast<std::int64_t>(bytes)); }
 
 }  // namespace
 
@@ -30,6 +33,11 @@ bool UnitRun::index_ended(const init_end& ended, std::string_view stdout_tail, s
     end(kind, 0, std::move(detail));
     return true;
   };
+  // Not its own limit but the machine's: nothing that anybody should vote on.
+  if (cgroup && cgroup->killed_for_others()) {
+    problem(memory_of_others);
+    return true;
+  }
   // A limit that was met explains the end better than the exit status that came of it.
   if (out_of_memory) return end_as(OutcomeKind::out_of_memory, memory_detail(cgroup != nullptr));
   if (ended.ending == INIT_OUTPUT) {
@@ -38,10 +46,12 @@ bool UnitRun::index_ended(const init_end& ended, std::string_view stdout_tail, s
                                                  "; the limit is " + std::to_string(limits.stdio_bytes));
   }
   if (ended.ending == INIT_PROCESSES || (failed && cgroup && cgroup->out_of_processes()))
-    return end_as(OutcomeKind::process_limit, "it wanted more than " + std::to_string(limits.processes) + " processes and threads");
-  if (ended.ending == INIT_INODES) return end_as(OutcomeKind::disk_limit, "it made more than " + std::to_string(max_inodes) + " files in /tmp and out/");
-  if (failed && ended.disk_full) return end_as(OutcomeKind::disk_limit, "/tmp or out/ was full; each holds " + mebibytes(limits.disk_bytes) + " less what is in the other");
-  if (ended.ending == INIT_TIMEOUT) return end_as(OutcomeKind::timeout, "it ran longer than " + std::to_string(limits.wall_ms) + " ms");
+    return end_as(OutcomeKind::process_limit, "it wanted more than " + std::to_string(limits.processes) + " processes and threads (peak " + std::to_string(cgroup ? limits.processes : ended.threads) + ")");
+  if (ended.ending == INIT_INODES)
+    return end_as(OutcomeKind::inode_limit, "it made " + std::to_string(ended.scratch_files) + " files in /tmp and out/; the limit is " + std::to_string(max_inodes));
+  if (failed && ended.disk_full)
+    return end_as(OutcomeKind::disk_limit, "/tmp or out/ was full; each holds " + mebibytes(limits.disk_bytes) + " less what is in the other (peak " + mebibytes(ended.scratch_bytes) + ")");
+  if (ended.ending == INIT_TIMEOUT) return end_as(OutcomeKind::timeout, "it ran for " + std::to_string(ended.wall_us / 1000) + " ms; the limit is " + std::to_string(limits.wall_ms));
   if (ended.ending == INIT_CPU)
     return end_as(OutcomeKind::cpu_limit, "its processes used " + std::to_string(ended.cpu_us / 1000) + " ms of CPU time; the limit is " + std::to_string(limits.wall_ms * limits.cpus));
   if (ended.ending != INIT_EXITED) return false;  // stopped, though no limit was met
@@ -68,7 +78,10 @@ bool UnitRun::refused(std::string_view path, std::string_view why) {
 
 bool UnitRun::collected(const Cgroup* cgroup) {
   if (outputs_.expected() != 0) return false;
-  outputs_.end_index();
+  if (auto good = outputs_.end_index(); !good) {
+    refuse(good.error());
+    return true;
+  }
   if (following()) {
     ++at_;
     return true;
@@ -86,12 +99,14 @@ bool UnitRun::collected(const Cgroup* cgroup) {
 }
 
 void UnitRun::killed_for_memory(const Cgroup& cgroup) {
+  if (cgroup.killed_for_others()) return problem(memory_of_others);
   note_peak(cgroup.peak_bytes());
   end(OutcomeKind::out_of_memory, 0, memory_detail(true));
 }
 
 void UnitRun::refuse(const Error& error) {
   if (error.code == Code::io) problem(error.message);
+  else if (error.code == Code::refused) end(OutcomeKind::result_limit, 0, error.message);
   else end(OutcomeKind::bad_output, 0, error.message);
 }
 

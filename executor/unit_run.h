@@ -28,7 +28,7 @@ class UnitRun {
   bool refused(std::string_view path, std::string_view why);
   /// All outputs of the index are in; the next one is on, or the unit has ended well.
   bool collected(const Cgroup* cgroup);
-  /// The sandbox was killed with its control group out of memory.
+  /// The sandbox was killed for memory, by the limit of its control group or for others' need.
   void killed_for_memory(const Cgroup& cgroup);
   /// No outcome, but a problem of this machine.
   void problem(std::string what);

@@ -101,7 +101,7 @@ Result<ExecutionReport> decode_report(std::string_view bytes) {
     r.files.push_back({text_of((*parts)[0]), *(*parts)[1].integer(), *(*parts)[2].integer() == 1});
   }
   r.job = static_cast<std::uint64_t>(reader.number("job", 0, most));
-  r.outcome.kind = static_cast<OutcomeKind>(reader.number("outcome", 0, static_cast<std::int64_t>(OutcomeKind::bad_output)));
+  r.outcome.kind = static_cast<OutcomeKind>(reader.number("outcome", 0, static_cast<std::int64_t>(OutcomeKind::result_limit)));
   r.problem = reader.bytes("problem", any_size);
   r.ran = reader.number("ran", 0, 1) == 1;
   r.stderr_tail = reader.bytes("stderr", any_size);

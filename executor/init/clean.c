@@ -2,7 +2,9 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
 #include <sys/sem.h>
@@ -47,6 +49,16 @@ static void empty(const char *top) {
   close(fd);
 }
 
+/* Of a folder that stays: what the task noted on it goes, access lists, attributes and flags. Names come one after the other, each ended by NUL. */
+static void remove_attributes(const char *path) {
+  static char names[65536];
+  int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), none = 0;
+  ioctl(fd, FS_IOC_SETFLAGS, &none);
+  close(fd);
+  ssize_t size = listxattr(path, names, sizeof names);
+  for (char *name = names; size > 0 && name < names + size; name += strlen(name) + 1) removexattr(path, name);
+}
+
 static void remove_system_v(void) {
   struct shm_info memory;
   struct shmid_ds segment;
@@ -71,22 +83,22 @@ static void remove_system_v(void) {
   }
 }
 
-/* Access lists and attributes of what stays. */
-static void remove_attributes(const char *path) {
-  char names[4096];
-  ssize_t size = listxattr(path, names, sizeof names);
-  for (ssize_t at = 0; at < size; at += (ssize_t)strlen(names + at) + 1) removexattr(path, names + at);
-}
-
 static uint64_t inodes_of(const char *path) {
   struct statvfs fs;
   return statvfs(path, &fs) == 0 ? fs.f_files - fs.f_ffree : 0;
 }
 
+static int has_flags(const char *path) {
+  int flags = 0, fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int known = ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0; /* older kernels have none on a tmpfs */
+  close(fd);
+  return known && flags != 0;
+}
+
 /* The folder we made there, as we made it. */
 static int untouched(const char *path, ino_t inode, mode_t mode) {
   struct stat st;
-  return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_ino == inode && (st.st_mode & 07777) == mode && listxattr(path, NULL, 0) <= 0;
+  return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_ino == inode && (st.st_mode & 07777) == mode && listxattr(path, NULL, 0) <= 0 && !has_flags(path);
 }
 
 static ino_t make_folder(const char *path, mode_t mode) {

@@ -68,9 +68,12 @@ static void kill_the_rest(struct ended *ended, struct init_end *end) {
 static void watch(const struct init_run *run, uint64_t passed_ms, int last, struct init_end *end) {
   struct statvfs disk;
   if (statvfs(SCRATCH, &disk) == 0) {
+    const uint64_t bytes = (uint64_t)(disk.f_blocks - disk.f_bfree) * disk.f_bsize, files = disk.f_files - disk.f_ffree;
+    if (bytes > end->scratch_bytes) end->scratch_bytes = bytes;
+    if (files > end->scratch_files) end->scratch_files = files;
     if ((uint64_t)disk.f_bavail * disk.f_bsize < DISK_FULL_BELOW && disk.f_bavail * 8 < disk.f_blocks) end->disk_full = 1;
     /* Empty files take no bytes of a tmpfs, but they take the kernel's memory. */
-    if (disk.f_files - disk.f_ffree > run->inodes) end->ending = INIT_INODES;
+    if (files > run->inodes) end->ending = INIT_INODES;
   }
   cpu_set_t processors;
   const uint64_t parallel = sched_getaffinity(0, sizeof processors, &processors) == 0 ? (uint64_t)CPU_COUNT(&processors) : 1;
@@ -81,20 +84,34 @@ static void watch(const struct init_run *run, uint64_t passed_ms, int last, stru
   use.cpu_ms -= use.cpu_ms < server_cpu_before_ms() ? use.cpu_ms : server_cpu_before_ms();
   if (!last && end->cpu_us / 1000 + use.cpu_ms >= run->cpu_ms) end->ending = INIT_CPU;
   if (!run->watch_memory_bytes) return;
+  if (use.threads > end->threads) end->threads = (uint32_t)use.threads;
   if (use.memory_bytes > run->watch_memory_bytes) use.memory_bytes = shared_memory_exact();
   if (use.memory_bytes > end->peak_bytes) end->peak_bytes = use.memory_bytes;
   if (use.memory_bytes > run->watch_memory_bytes) end->ending = INIT_MEMORY;
   else if (use.threads + 1 >= run->processes) end->ending = INIT_PROCESSES; /* init is one of those that the kernel counts */
 }
 
-/* Until the command has ended, end->ending says why it has to, or its server has failed it. */
-static void wait_for_end(const struct init_run *run, const struct warm_request *warm, int fresh, struct ended *ended, int signals, uint64_t started, struct init_end *end) {
+/* What the runner said meanwhile; a pause cannot have been longer than the index is old: it began in the middle of one, then. */
+static void take_orders(uint64_t started, uint64_t *paused, struct init_end *end) {
+  struct pollfd control = {INIT_CONTROL_FD, POLLIN, 0};
+  while (end->ending == INIT_EXITED && poll(&control, 1, 0) > 0) {
+    if (read_order(paused)) end->ending = INIT_STOPPED;
+    if (*paused > now_ms() - started) *paused = now_ms() - started;
+  }
+}
+
+/* Until the command has ended, end->ending says why it has to, or its server has failed it. Time that everything stood still, `paused`, is no time that it ran. */
+static void wait_for_end(const struct init_run *run, const struct warm_request *warm, int fresh, struct ended *ended, int signals, uint64_t started, uint64_t *paused, struct init_end *end) {
   uint64_t pause = run->watch_memory_bytes ? FIRST_TICK_MS : TICK_MS, next_look = pause;
   int looked = 0;
   while (end->ending == INIT_EXITED && !ended->over && (ended->command || !ended->broken)) {
     const int listening = warm && !ended->broken;
-    uint64_t passed = now_ms() - started;
+    uint64_t passed = now_ms() - started - *paused;
     if (passed >= run->wall_ms) {
+      /* Of a pause we are told before we go on, so that a limit is never met by it. */
+      const uint64_t known = *paused;
+      take_orders(started, paused, end);
+      if (*paused != known || end->ending != INIT_EXITED) continue;
       end->ending = INIT_TIMEOUT;
       break;
     }
@@ -106,7 +123,7 @@ static void wait_for_end(const struct init_run *run, const struct warm_request *
     if (passed >= next_look) {
       watch(run, passed, 0, end);
       pause = pause * 2 < TICK_MS ? pause * 2 : TICK_MS;
-      next_look = now_ms() - started + pause;
+      next_look = now_ms() - started - *paused + pause;
       continue;
     }
     const uint64_t until = next_look < run->wall_ms ? next_look : run->wall_ms;
@@ -117,9 +134,8 @@ static void wait_for_end(const struct init_run *run, const struct warm_request *
                                 {listening ? server_fd() : -1, (short)(server_wants_more() ? POLLIN | POLLOUT : POLLIN), 0}};
     poll(watched, 5, (int)(until - passed));
     if (watched[1].revents) {
-      read_stop();
-      end->ending = INIT_STOPPED;
-      break;
+      take_orders(started, paused, end);
+      continue;
     }
     if (watched[2].revents) take(&out_stream, run->stdio_bytes);
     if (watched[3].revents) take(&err_stream, run->stdio_bytes);
@@ -162,6 +178,7 @@ static void set_server_failure(int status, const struct init_run *run, struct in
 void run_index(const struct init_run *run, char **argv, char **env, const struct warm_request *warm, int signals, struct init_end *end) {
   memset(end, 0, sizeof *end);
   const uint64_t started_us = now_us(), started = started_us / 1000;
+  uint64_t paused = 0;
   struct ended ended;
   for (;;) {
     memset(&ended, 0, sizeof ended);
@@ -174,7 +191,7 @@ void run_index(const struct init_run *run, char **argv, char **env, const struct
       ended.command = start_program(run, argv, env, stdio, -1);
       close_all(stdio);
     }
-    wait_for_end(run, warm, fresh, &ended, signals, started, end);
+    wait_for_end(run, warm, fresh, &ended, signals, started, &paused, end);
     if (fresh || ended.over || end->ending != INIT_EXITED) break;
     /* A server that served before and now does not: the index begins again with a new one, which begins with a clean sandbox. */
     kill_the_rest(&ended, end);
@@ -182,7 +199,7 @@ void run_index(const struct init_run *run, char **argv, char **env, const struct
   }
   const int failed = !ended.over || ended.status != 0;
   if (warm && ended.over) end->cpu_us += server_cpu_used_ms() * 1000;
-  if (failed) watch(run, now_ms() - started, 1, end);
+  if (failed) watch(run, now_ms() - started - paused, 1, end);
   reap(&ended, end);
   const int stays = warm && !failed && !ended.server && server_is_alone();
   if (!stays) kill_the_rest(&ended, end);
@@ -197,7 +214,7 @@ void run_index(const struct init_run *run, char **argv, char **env, const struct
   if (ended.over && (out_stream.total > run->stdio_bytes || err_stream.total > run->stdio_bytes)) end->ending = INIT_OUTPUT;
   if (ended.over) set_exit(ended.status, run, end);
   else if (end->ending == INIT_EXITED) set_server_failure(ended.server_status, run, end);
-  end->wall_us = now_us() - started_us;
+  end->wall_us = now_us() - started_us - paused * 1000;
   end->stdout_bytes = out_stream.total;
   end->stderr_bytes = err_stream.total;
   end->stdout_tail = out_stream.tail_size;

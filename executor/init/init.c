@@ -76,9 +76,18 @@ static int read_all(void *data, size_t size) {
   return 1;
 }
 
-void read_stop(void) {
+static void read_pause(const struct init_header *header, uint64_t *paused_ms) {
+  struct init_paused paused;
+  must(header->type == INIT_PAUSED && header->length == sizeof paused && read_all(&paused, sizeof paused));
+  *paused_ms += paused.ms;
+}
+
+int read_order(uint64_t *paused_ms) {
   struct init_header header;
-  must(read_all(&header, sizeof header) && header.type == INIT_STOP && header.length == 0);
+  must(read_all(&header, sizeof header));
+  if (header.type == INIT_STOP) return 1;
+  read_pause(&header, paused_ms);
+  return 0;
 }
 
 /* `count` of the strings from `at` on become a NULL-ended list; where the next ones begin. */
@@ -98,12 +107,15 @@ struct lists { char **argv, **env; struct warm_request warm; };
 /* The next index's request; 0 when the runner has no more. */
 static int read_request(struct init_run *run, struct lists *lists) {
   struct init_header header;
-  struct pollfd waiting = {INIT_CONTROL_FD, POLLIN, 0};
-  if (poll(&waiting, 1, 0) == 0) server_rest();
-  do {
+  for (;;) {
+    struct pollfd waiting = {INIT_CONTROL_FD, POLLIN, 0};
+    if (poll(&waiting, 1, 0) == 0) server_rest();
     if (!read_all(&header, sizeof header)) return 0;
-  } while (header.type == INIT_STOP); /* it crossed the end of the index that it was meant for */
-  must(header.type == INIT_RUN && header.length >= sizeof *run && header.length <= sizeof *run + sizeof request - 1);
+    if (header.type == INIT_RUN) break;
+    uint64_t of_nobody = 0; /* it crossed the end of the index that it was meant for */
+    if (header.type != INIT_STOP) read_pause(&header, &of_nobody);
+  }
+  must(header.length >= sizeof *run && header.length <= sizeof *run + sizeof request - 1);
   size_t size = header.length - sizeof *run;
   must(read_all(run, sizeof *run) && read_all(request, size));
   request[size] = 0;

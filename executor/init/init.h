@@ -19,8 +19,8 @@ void must(int good);
 void say(const void *data, size_t size);
 void say_header(uint32_t type, size_t length);
 void flush(void);
-/* Reads one INIT_STOP. */
-void read_stop(void);
+/* Reads what the runner says while an index runs: 1 to end it; 0 when it stood still for the time that is added to `paused_ms`. */
+int read_order(uint64_t *paused_ms);
 uint64_t now_us(void);
 uint64_t now_ms(void);
 

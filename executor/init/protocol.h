@@ -14,7 +14,8 @@ enum init_frame {
   INIT_DATA = 5,      /* from init */
   INIT_BAD = 6,       /* from init: what is wrong, NUL, path: an output that is refused */
   INIT_COLLECTED = 7, /* from init: all outputs of this index were sent, the work folder is clean again */
-  INIT_STOP = 8       /* to init, empty: end the index that runs; an INIT_END follows as always */
+  INIT_STOP = 8,      /* to init, empty: end the index that runs; an INIT_END follows as always */
+  INIT_PAUSED = 9     /* to init: struct init_paused: everything here stood still for so long, which counts for no limit */
 };
 
 struct init_header { uint32_t type, length; };
@@ -31,8 +32,11 @@ enum init_ending { INIT_EXITED = 0, INIT_TIMEOUT = 1, INIT_CPU = 2, INIT_OUTPUT 
 struct init_end {
   uint32_t ending, exit_code;
   uint64_t wall_us, cpu_us, peak_bytes, stdout_bytes, stderr_bytes;
-  uint32_t disk_full, stdout_tail, stderr_tail, reserved;
+  uint64_t scratch_bytes, scratch_files; /* most that was seen in out/ and /tmp together */
+  uint32_t disk_full, stdout_tail, stderr_tail, threads; /* threads: most that were seen, where init counts them */
 };
+
+struct init_paused { uint64_t ms; };
 
 struct init_file { uint64_t size; uint32_t executable, reserved; };
 

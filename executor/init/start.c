@@ -9,7 +9,7 @@
 
 #include "init.h"
 
-enum { SERVER_FD = 3 };
+enum { SERVER_FD = 3, MAX_PENDING_SIGNALS = 1024 };
 
 static void set_limit(int what, uint64_t soft, uint64_t hard) {
   struct rlimit limit = {soft, hard};
@@ -28,12 +28,14 @@ static void become(const struct init_run *run, char **argv, const int stdio[3], 
   if (server_end >= 0 && dup2(server_end, SERVER_FD) < 0) _exit(126);
   if (syscall(SYS_close_range, server_end >= 0 ? SERVER_FD + 1 : SERVER_FD, ~0U, 0) != 0) _exit(126);
   const uint64_t cpu_s = run->cpu_ms / 1000 + 1;
-  set_limit(RLIMIT_CORE, 0, 0);
   set_limit(RLIMIT_NOFILE, run->open_files, run->open_files);
   set_limit(RLIMIT_NPROC, run->processes, run->processes);
   set_limit(RLIMIT_CPU, cpu_s, cpu_s + 1);
   set_limit(RLIMIT_MEMLOCK, 64 << 10, 64 << 10);
   set_limit(RLIMIT_MSGQUEUE, 0, 0);
+  set_limit(RLIMIT_SIGPENDING, MAX_PENDING_SIGNALS, MAX_PENDING_SIGNALS); /* timers too; counted over all of the user's processes, outside as well */
+  set_limit(RLIMIT_NICE, 0, 0); /* the farmer may be allowed more, for music: a task is not */
+  set_limit(RLIMIT_RTPRIO, 0, 0);
   if (chdir("/work") != 0) _exit(126);
   execvp(argv[0], argv);
   int why = errno;

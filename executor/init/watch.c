@@ -28,6 +28,33 @@ static uint64_t kib_field(const char *text, const char *name) {
   return at ? strtoull(at + strlen(name), NULL, 10) * 1024 : 0;
 }
 
+/* Bytes sent to local sockets and not yet received belong to no process: each socket counts as full. */
+static uint64_t socket_memory(void) {
+  static char text[512];
+  static uint64_t most_of_one;
+  if (most_of_one == 0) most_of_one = read_text("sys", "net/core/wmem_default", text, sizeof text) ? strtoull(text, NULL, 10) : 212992;
+  const char *at = read_text("self", "net/sockstat", text, sizeof text) ? strstr(text, "used ") : NULL;
+  return at ? strtoull(at + 5, NULL, 10) * most_of_one : 0;
+}
+
+/* A process whose first thread has ended shows no memory of its own: another of its threads does. */
+static size_t read_memory_status(const char *pid, char *text, size_t capacity) {
+  char path[64], thread[64];
+  const size_t size = read_text(pid, "status", text, capacity);
+  if (!size || strstr(text, "VmPTE:") || !strstr(text, "State:\tZ")) return size;
+  snprintf(path, sizeof path, "/proc/%s/task", pid);
+  DIR *threads = opendir(path);
+  struct dirent *each;
+  int found = 0;
+  while (threads && !found && (each = readdir(threads)) != NULL) {
+    if (each->d_name[0] == '.' || strcmp(each->d_name, pid) == 0) continue;
+    snprintf(thread, sizeof thread, "task/%.20s/status", each->d_name);
+    found = read_text(pid, thread, text, capacity) && strstr(text, "VmPTE:");
+  }
+  if (threads) closedir(threads);
+  return found;
+}
+
 static int is_task(const char *name) { return name[0] >= '0' && name[0] <= '9' && strcmp(name, "1") != 0; }
 
 /* CPU time with that of the children it waited for, and threads; 0 when it is gone. */
@@ -62,9 +89,10 @@ void look_at_processes(struct use *use, int with_memory) {
     if (!is_task(entry->d_name) || !read_stat(entry->d_name, &cpu_ms, &threads)) continue;
     use->cpu_ms += cpu_ms;
     use->threads += threads;
-    if (with_memory && read_text(entry->d_name, "status", text, sizeof text)) use->memory_bytes += kib_field(text, "RssAnon:") + kib_field(text, "RssShmem:");
+    if (with_memory && read_memory_status(entry->d_name, text, sizeof text)) use->memory_bytes += kib_field(text, "RssAnon:") + kib_field(text, "RssShmem:") + kib_field(text, "VmSwap:") + kib_field(text, "VmPTE:");
   }
   closedir(dir);
+  if (with_memory) use->memory_bytes += socket_memory();
 }
 
 /* Pages that several processes share are counted once; slower, so only asked when the quick sum is too high. */
@@ -76,11 +104,12 @@ uint64_t shared_memory_exact(void) {
   struct dirent *entry;
   while ((entry = readdir(dir)) != NULL) {
     if (!is_task(entry->d_name)) continue;
-    if (read_text(entry->d_name, "smaps_rollup", text, sizeof text) && strstr(text, "Pss_Anon:"))
-      sum += kib_field(text, "Pss_Anon:") + kib_field(text, "Pss_Shmem:");
-    else if (read_text(entry->d_name, "status", text, sizeof text)) /* it hides its map from us: then all of it counts */
-      sum += kib_field(text, "RssAnon:") + kib_field(text, "RssShmem:");
+    const int shared_known = read_text(entry->d_name, "smaps_rollup", text, sizeof text) && strstr(text, "Pss_Anon:");
+    if (shared_known) sum += kib_field(text, "Pss_Anon:") + kib_field(text, "Pss_Shmem:") + kib_field(text, "SwapPss:");
+    if (!read_memory_status(entry->d_name, text, sizeof text)) continue;
+    sum += kib_field(text, "VmPTE:");
+    if (!shared_known) sum += kib_field(text, "RssAnon:") + kib_field(text, "RssShmem:") + kib_field(text, "VmSwap:"); /* it hides its map from us: then all of it counts */
   }
   closedir(dir);
-  return sum;
+  return sum + socket_memory();
 }

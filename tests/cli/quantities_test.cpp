@@ -37,6 +37,18 @@ TEST_CASE("durations_need_a_unit_and_larger_units_first") {
   CHECK(parse_duration("30").error().message.find("did you mean '30s'?") != std::string::npos);
 }
 
+TEST_CASE("a_share_of_the_cpus_is_a_percentage_or_a_number_of_them") {
+  CHECK(*parse_cpu_share("50%", 2) == 1'000);
+  CHECK(*parse_cpu_share("12.5%", 8) == 1'000);
+  CHECK(*parse_cpu_share("100%", 64) == 64'000);
+  CHECK(*parse_cpu_share("1.5", 2) == 1'500);
+  CHECK(*parse_cpu_share("2", 2) == 2'000);
+  for (const char* bad : {"", "%", "50 %", "50%%", "-1", "0", "0%", "101%", "3", "half", "1.5 CPUs", "99999999999999999999"}) {
+    INFO(bad);
+    CHECK_FALSE(parse_cpu_share(bad, 2));
+  }
+}
+
 TEST_CASE("quantities_print_short_for_people") {
   CHECK(format_size(0) == "0 B");
   CHECK(format_size(1023) == "1023 B");

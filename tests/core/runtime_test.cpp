@@ -35,7 +35,8 @@ TEST_CASE("with_a_runtime_only_the_machine_is_of_the_farmers_own") {
 }
 
 TEST_CASE("what_belongs_to_one_machine_has_no_place_in_a_runtime") {
-  for (const char* path : {"proc", "dev/null", "tmp/x", "work", "init", "etc/passwd", "etc/resolv.conf"}) CHECK(belongs_to_machine(path));
+  for (const char* path : {"proc", "dev/null", "tmp/x", "work", "init", "etc/passwd"}) CHECK((belongs_to_sandbox(path) && belongs_to_machine(path)));
+  for (const char* path : {"etc/resolv.conf", "etc/hostname", "etc/passwd-"}) CHECK((!belongs_to_sandbox(path) && belongs_to_machine(path)));
   for (const char* path : {"etc", "etc/passwd.d", "usr/etc/passwd", "usr/bin/init", "process", "etc/alternatives"}) CHECK_FALSE(belongs_to_machine(path));
 }
 

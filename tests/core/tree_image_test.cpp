@@ -1,13 +1,15 @@
 #include "core/tree_image.h"
 
+#include "core/crypto.h"
+
 #include "tests/catch.h"
 
 using namespace tnode;
 
 namespace {
 
-using Kind = TreeEntry::Kind;
-struct Item { TreeEntry entry; Bytes content; };
+using Kind = ImageEntry::Kind;
+struct Item { ImageEntry entry; Bytes content; };
 
 Item folder(const std::string& path) { return {{Kind::folder, path, 0, false, {}}, {}}; }
 Item symbolic(const std::string& path, const std::string& target) { return {{Kind::link, path, 0, false, target}, {}}; }
@@ -15,13 +17,13 @@ Item file(const std::string& path, const Bytes& content, bool executable = false
 
 Bytes image_of(const std::vector<Item>& items) {
   Bytes image;
-  for (const auto& item : items) image += encode_tree_entry(item.entry) + item.content + Bytes(tree_padding(item.entry.size), '\0');
+  for (const auto& item : items) image += encode_image_entry(item.entry) + item.content + Bytes(tree_padding(item.entry.size), '\0');
   return image + tree_end();
 }
 
 Result<std::vector<Item>> read(std::string_view image, std::size_t step = 1 << 20) {
   std::vector<Item> items;
-  TreeReader reader([&](const TreeEntry& entry) -> Result<void> { items.push_back({entry, {}}); return {}; },
+  TreeReader reader([&](const ImageEntry& entry) -> Result<void> { items.push_back({entry, {}}); return {}; },
                     [&](std::string_view bytes) -> Result<void> { items.back().content += bytes; return {}; });
   for (; !image.empty(); image.remove_prefix(std::min(step, image.size())))
     if (auto good = reader.feed(image.substr(0, step)); !good) return good.error();
@@ -115,4 +117,10 @@ TEST_CASE("paths_have_limits") {
   std::vector<Item> items{folder(deep)};
   for (int i = 0; i < 64; ++i) items.push_back(folder(deep += "/d"));
   CHECK(has(problem(image_of(items)), "too deep"));
+}
+
+TEST_CASE("images_are_the_same_bytes_as_ever") {
+  // Whoever changes these changes the id of every runtime that is made from now on.
+  CHECK(to_hex(sha256(image_of(tree))) == "bfda4358ae1f111a485a22c6b54cc222a06fdd1b349a3e9fa657e580b697ffb9");
+  CHECK(to_hex(sha256(encode_image_entry(file("usr/bin/sh", "#!", true).entry))) == "0ce28e4ff90043854f819be6d80aff7ecbb97e30afc125a0c1a93ee87a9e5ace");
 }

@@ -94,11 +94,36 @@ TEST_CASE_METHOD(SandboxFixture, "each_limit_has_an_outcome_of_its_own") {
   REQUIRE(limited("exec python3 -c 'import os, time\nwhile True:\n  try: os.fork() or time.sleep(100)\n  except OSError: pass'", nothing) == OutcomeKind::process_limit);
   REQUIRE(limited("ln -s /etc/passwd out/link", nothing) == OutcomeKind::bad_output);
   REQUIRE(limited("mkfifo out/pipe", nothing) == OutcomeKind::bad_output);
-  REQUIRE(limited("for i in $(seq 20); do : > out/$i; done", [](RunLimits& l) { l.output_files = 10; }) == OutcomeKind::bad_output);
+  REQUIRE(limited("for i in $(seq 20); do : > out/$i; done", [](RunLimits& l) { l.output_files = 10; }) == OutcomeKind::result_limit);
   REQUIRE(limited("echo > 'out/a\nb'", nothing) == OutcomeKind::bad_output);
   REQUIRE(limited("echo > out/A; echo > out/a", nothing) == OutcomeKind::bad_output);
   // And the farmer is healthy afterwards.
   REQUIRE(shell("true").outcome.good());
+}
+
+TEST_CASE_METHOD(SandboxFixture, "every_limit_has_an_outcome_of_its_own_and_says_how_far_it_came") {
+  struct { const char* script; OutcomeKind kind; const char* said; void (*change)(RunLimits&); } const cases[] = {
+      {"sleep 60", OutcomeKind::timeout, " ms; the limit is 300", [](RunLimits& l) { l.wall_ms = 300; }},
+      {"while :; do :; done", OutcomeKind::cpu_limit, "ms of CPU time; the limit is 0", [](RunLimits& l) { l.cpus = 0; }},  // none at all: no other load of this machine matters
+      {"exec python3 -c 'x = bytearray(1 << 30)'", OutcomeKind::out_of_memory, "(peak ", [](RunLimits&) {}},
+      {"exec python3 -c 'import os, time\nwhile True:\n  try: os.fork() or time.sleep(100)\n  except OSError: pass'", OutcomeKind::process_limit, "(peak 6", [](RunLimits&) {}},
+      {"cat /dev/zero > /tmp/big", OutcomeKind::disk_limit, "(peak 16 MiB)", [](RunLimits&) {}},
+      {"exec python3 -c 'for i in range(300000): open(\"/tmp/%d\" % i, \"w\").close()'", OutcomeKind::inode_limit, " files in /tmp and out/; the limit is 200000",
+       [](RunLimits& l) { l.memory_bytes = 2LL << 30, l.wall_ms = 60'000; }},
+      {"yes", OutcomeKind::output_limit, " bytes to stdout; the limit is 1048576", [](RunLimits&) {}},
+      {"yes >&2", OutcomeKind::output_limit, " bytes to stderr; the limit is 1048576", [](RunLimits&) {}},
+      {"for i in $(seq 20); do : > out/$i; done", OutcomeKind::result_limit, "there are 11 output files", [](RunLimits& l) { l.output_files = 10; }},
+      {"truncate -s 1T out/giant", OutcomeKind::result_limit, "1099511627776 more; the limit is 16777216", [](RunLimits&) {}},
+  };
+  for (const auto& each : cases) {
+    auto r = request({"sh", "-c", each.script});
+    each.change(r.limits);
+    const auto report = run(r);
+    INFO(each.script << ": " << outcome_word(report.outcome.kind) << ", " << report.failure_detail << report.problem);
+    REQUIRE(report.ran);
+    REQUIRE(report.outcome.kind == each.kind);
+    REQUIRE(report.failure_detail.find(each.said) != std::string::npos);
+  }
 }
 
 TEST_CASE_METHOD(SandboxFixture, "there_is_no_way_out_for_a_task") {

@@ -1,72 +1,17 @@
 // Whoever of the chain daemon, runner, bubblewrap is killed: nothing lives on, and the others know.
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/wait.h>
 
-#include <chrono>
-#include <sstream>
-#include <thread>
-
+#include "tests/executor/processes.h"
 #include "tests/executor/sandbox_fixture.h"
 
 using namespace tnode;
-namespace fs = std::filesystem;
 
 namespace {
 
-constexpr auto patience = std::chrono::seconds(20);
-
-template <class Condition>
-bool eventually(Condition condition) {
-  const auto until = std::chrono::steady_clock::now() + patience;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > until) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  return true;
-}
-
-bool lives(pid_t pid) {
-  const std::string stat = content_of("/proc/" + std::to_string(pid) + "/stat");
-  const auto name_end = stat.rfind(')');
-  return name_end != std::string::npos && stat[name_end + 2] != 'Z';
-}
-
-std::vector<pid_t> children(pid_t pid) {
-  const std::string id = std::to_string(pid);
-  std::istringstream text(content_of("/proc/" + id + "/task/" + id + "/children"));
-  std::vector<pid_t> found;
-  for (pid_t child; text >> child;) found.push_back(child);
-  return found;
-}
-
-std::vector<pid_t> descendants(pid_t pid) {
-  auto found = children(pid);
-  for (std::size_t i = 0; i < found.size(); ++i)
-    for (pid_t each : children(found[i])) found.push_back(each);
-  return found;
-}
-
-pid_t runner_of(pid_t daemon) {
-  for (pid_t child : children(daemon))
-    if (content_of("/proc/" + std::to_string(child) + "/comm") == "tnode-runner\n") return child;
-  return -1;
-}
-
 /// bubblewrap's two processes, the first process's children and theirs: a task of one `sleep` makes three below the runner.
 bool sleeps_below(pid_t runner) { return descendants(runner).size() >= 3; }
-
-std::vector<std::string> control_groups(pid_t runner) {
-  const std::string name = "tnode-" + std::to_string(runner) + "-";
-  std::vector<std::string> found;
-  std::error_code ec;
-  for (auto it = fs::recursive_directory_iterator("/sys/fs/cgroup", fs::directory_options::skip_permission_denied, ec); it != fs::recursive_directory_iterator(); it.increment(ec)) {
-    if (ec) break;
-    if (it->path().filename().string().starts_with(name)) found.push_back(it->path().string());
-  }
-  return found;
-}
 
 ExecutionRequest long_sleep(SandboxFixture& f) {
   auto r = f.request({"sleep", "600"});
@@ -163,20 +108,4 @@ TEST_CASE("a_second_runner_does_not_keep_the_first_ones_sandboxes_alive") {
   first.reset();
   expect_nothing_left(runner, processes);
   REQUIRE(second.shell("true").outcome.good());
-}
-
-TEST_CASE("many_units_leave_no_process_descriptor_or_folder_behind") {
-  SandboxFixture f;
-  const pid_t runner = runner_of(getpid());
-  auto descriptors = [&] { return std::distance(fs::directory_iterator("/proc/" + std::to_string(runner) + "/fd"), fs::directory_iterator()); };
-  REQUIRE(f.shell("echo warm > out/x").outcome.good());
-  REQUIRE(eventually([&] { return descendants(runner).empty(); }));
-  const auto before = descriptors();
-  for (int i = 0; i < 30; ++i) {
-    auto r = f.request({"sh", "-c", i % 3 == 0 ? "echo x > out/x; exit 1" : "echo x > out/x"});
-    const auto report = f.run(r);
-    REQUIRE(report.ran);
-    REQUIRE(fs::exists(r.result_dir) == report.outcome.good());
-  }
-  REQUIRE(eventually([&] { return descendants(runner).empty() && descriptors() == before; }));
 }

@@ -26,6 +26,7 @@ SandboxPlan a_plan() {
   plan.init_path = "/home/me/.tnode/init";
   plan.inputs_dir = "/home/me/.tnode/tasks/t/in";
   plan.disk_bytes = 12345;
+  plan.hidden = {"/proc/keys"};
   return plan;
 }
 
@@ -85,6 +86,14 @@ TEST_CASE("a_runtime_takes_the_place_of_everything_of_the_hosts") {
   }
   REQUIRE_FALSE(has(argv, {"/run"}));
   REQUIRE(place(argv, {"--ro-bind", "/mnt/runtimes/x/root/etc", "/etc"}) < place(argv, {"/etc/passwd"}));
+  for (const char* made : {"/etc/passwd", "/etc/group", "/etc"}) {
+    INFO(made);
+    fs::remove_all(dir.path + made);
+    fs::create_symlink("/oldroot/tmp/made-on-the-host", dir.path + made);
+    REQUIRE(look_at_runtime(dir.path, "/x").error().code == Code::invalid);
+    fs::remove(dir.path + made);
+    if (std::string(made) != "/etc") REQUIRE(look_at_runtime(dir.path, "/x"));
+  }
   REQUIRE_FALSE(look_at_runtime(dir.path + "/bin", "/x"));
   REQUIRE_FALSE(look_at_runtime(dir.path + "/none", "/x"));
 }

@@ -250,6 +250,35 @@ def farm_without_user_namespaces_says_so(program):
         expect(world.run(["--listen", "127.0.0.1:0", "farm"], env=environment), 7, "no sandbox", "No permissions to create new namespace", "Likely mend")
 
 
+def doctor_tells_what_mends_the_machine(program):
+    """Real ones where this machine can be made worse for one process; those that it cannot be are in the unit tests."""
+    with World(program) as world:
+        def doctor(prefix=(), **more):
+            done = world.run(["--listen", "127.0.0.1:0", "-o", "json", "doctor"], prefix=prefix, **more)
+            return done.returncode, {check["what"]: check for check in nodes.json.loads(done.stdout)["checks"]}
+
+        # No further user namespaces: the limit of a namespace of our own is ours to set.
+        os.chmod(world.dir, 0o777)
+        inside = ["unshare", "--user", "--map-root-user", "sh", "-c", 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"', "sh"]
+        status, checks = doctor(inside, home="without-namespaces")
+        assert status == 7 and checks["namespaces"]["level"] == "missing", checks
+        assert "user.max_user_namespaces=15000" in checks["namespaces"]["remedy"], checks["namespaces"]
+
+        # A bubblewrap that is refused, in something that calls itself a container.
+        with open(world.path("bwrap"), "w") as file:
+            file.write("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
+        os.chmod(world.path("bwrap"), 0o755)
+        status, checks = doctor(env=dict(os.environ, PATH=world.dir + ":" + os.environ["PATH"], container="docker"), home="in-container")
+        assert status == 7 and "docker run --security-opt seccomp=unconfined" in checks["namespaces"]["remedy"], checks["namespaces"]
+
+        # No control groups: weaker, and what gives some.
+        without_groups = namespace(world, "mount -t tmpfs none /sys/fs/cgroup")
+        status, checks = doctor(without_groups, home="without-groups")
+        assert status == 0 and checks["memory"]["level"] == "weaker" and checks["memory"]["remedy"], checks
+        assert checks["pausing"]["detail"] == "what runs is stopped by signals, which it may notice", checks["pausing"]
+        assert "no quota can be had" in checks["cpu share"]["detail"], checks["cpu share"]
+
+
 def port_in_use_is_named(program):
     with World(program) as world:
         task = world.task("good", GOOD)
@@ -454,6 +483,6 @@ def silent_name_server_keeps_no_node_from_leaving(program):
 
 if __name__ == "__main__":
     nodes.main([task_file_is_refused_with_all_its_mistakes, broken_torrents_are_refused_by_seed_get_and_watch, wrong_magnets_are_refused, wrong_usage_ends_with_two, folders_in_place_of_files_are_named, unknown_ids_are_named,
-                farm_without_bubblewrap_names_what_to_install, farm_without_user_namespaces_says_so, port_in_use_is_named, second_node_of_a_home_is_refused, broken_homes_are_named,
+                farm_without_bubblewrap_names_what_to_install, farm_without_user_namespaces_says_so, doctor_tells_what_mends_the_machine, port_in_use_is_named, second_node_of_a_home_is_refused, broken_homes_are_named,
                 store_of_a_newer_version_is_left_alone, new_home_on_a_full_disk_is_refused, farmer_on_a_full_disk_loses_nothing, requester_on_a_full_disk_loses_nothing,
                 tasks_that_nobody_takes_end_with_their_own_status, silent_name_server_keeps_no_node_from_leaving])

@@ -31,10 +31,10 @@ STOPPED = [
     ("fills_shared_memory", "exited", 1, "No space left on device"),
 ]
 TIMED_OUT = [  # these take their whole second
-    ("sleeps", "timeout", None, "it ran longer than 1000 ms"),
-    ("sleeps_deaf", "timeout", None, "it ran longer than 1000 ms"),
-    ("spins", "timeout", None, "it ran longer than 1000 ms"),
-    ("stops_itself", "timeout", None, "it ran longer than 1000 ms"),
+    ("sleeps", "timeout", None, "ms; the limit is 1000"),
+    ("sleeps_deaf", "timeout", None, "ms; the limit is 1000"),
+    ("spins", "timeout", None, "ms; the limit is 1000"),
+    ("stops_itself", "timeout", None, "ms; the limit is 1000"),
     ("fills_out_and_keeps_trying", "disk_limit", None, "/tmp or out/ was full"),
 ]
 BAD_OUTPUTS = [
@@ -48,11 +48,11 @@ BAD_OUTPUTS = [
     ("leaves_a_name_that_is_no_text", "bad_output", None, "is refused: it is not valid UTF-8"),
     ("leaves_a_backslash", "bad_output", None, "slashes and backslashes"),
     ("leaves_names_that_differ_in_case", "bad_output", None, "differ only in case"),
-    ("leaves_too_many_files", "bad_output", None, "more than 10000 output files"),
+    ("leaves_too_many_files", "result_limit", None, "there are 10001 output files"),
     ("leaves_deep_folders", "bad_output", None, "too deep"),
-    ("leaves_a_sparse_giant", "bad_output", None, "more than 16777216 bytes"),
-    ("leaves_several_sparse_files", "bad_output", None, "more than 16777216 bytes"),
-    ("leaves_one_file_by_many_names", "bad_output", None, "more than 16777216 bytes"),
+    ("leaves_a_sparse_giant", "result_limit", None, "the limit is 16777216"),
+    ("leaves_several_sparse_files", "result_limit", None, "the limit is 16777216"),
+    ("leaves_one_file_by_many_names", "result_limit", None, "the limit is 16777216"),
 ]
 HARMLESS_IN_THE_END = [
     ("kills_everyone", {"alone": b"still here\n"}),

@@ -32,15 +32,15 @@ void sum_again(Bytes& header) {
 Bytes entry_bytes(const std::string& asked, RuntimeManifest& manifest) {
   const auto first = asked.find(':'), second = asked.find(':', first + 1);
   const std::string word = asked.substr(0, first), one = asked.substr(first + 1, second - first - 1), other = second == std::string::npos ? "" : asked.substr(second + 1);
-  using Kind = TreeEntry::Kind;
-  TreeEntry entry{Kind::file, one, 0, word == "program", {}};
+  using Kind = ImageEntry::Kind;
+  ImageEntry entry{Kind::file, one, 0, word == "program", {}};
   Bytes content = other;
   if (word == "folder") entry.kind = Kind::folder, content.clear();
   if (word == "link") entry.kind = Kind::link, entry.target = other, content.clear();
   if (word == "type" || word == "mode") entry.path = other, content.clear();
   if (word == "zeros") content.assign(static_cast<std::size_t>(std::atoll(other.c_str())), '\0');
   entry.size = static_cast<std::int64_t>(content.size());
-  Bytes header = encode_tree_entry(entry);
+  Bytes header = encode_image_entry(entry);
   if (word == "type") header[156] = one.front();
   if (word == "mode") header.replace(100, 7, one);
   if (word == "type" || word == "mode") sum_again(header);

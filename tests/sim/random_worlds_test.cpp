@@ -121,6 +121,11 @@ void live_through(std::uint64_t seed, Tally& tally) {
     const TimeMs when = random.between(0, fault_phase_ms), lasts = random.between(1, 40'000);
     auto any = [&] { return world.nodes()[static_cast<std::size_t>(random.between(0, static_cast<std::int64_t>(world.nodes().size()) - 1))].get(); };
     SimNode *one = any(), *other = any();
+    if (random.chance(300)) {
+      const TimeMs owner_stays = random.chance(500) ? lasts : 3 * lasts;
+      world.after(when, [one] { one->pause(); });
+      world.after(when + owner_stays, [one] { one->resume(); });
+    }
     if (random.chance(500)) world.after(when, [one, lasts] { one->crash(lasts); });
     else if (one != other) {
       world.after(when, [&world, one, other] { world.part(*one, *other); });

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "tests/sim/story.h"
 #include "tests/sim/violation.h"
@@ -22,6 +23,7 @@ FarmerOptions farmer_options(const KeyPair& key, const NodeTerms& terms, Micro b
   options.slots = terms.slots;
   options.queue_per_slot = 4;
   options.min_price_micro = terms.price_micro;
+  options.memory_bytes = terms.memory_bytes;
   options.balance_micro = balance;
   options.limit_mode = "cgroup2";
   options.platform = terms.platform;
@@ -100,6 +102,8 @@ void SimNode::crash(TimeMs down_ms) {
   unclaimed_.clear();
   ready_.clear();
   jobs_.clear();
+  at_work_.clear();
+  frozen_ = false;
   if (world_.random().chance(300)) runtimes_.clear();  // half unpacked
   after_commit_.clear();
   when_durable_.clear();
@@ -313,6 +317,8 @@ void SimNode::carry(const FarmerEffect& effect) {
     if (world_.random().chance(800)) jobs_.erase(stop->job);
     return;
   }
+  if (std::holds_alternative<FreezeUnits>(effect)) return freeze();
+  if (std::holds_alternative<ThawUnits>(effect)) return thaw();
   if (auto* seed = std::get_if<SeedResult>(&effect)) {
     if (terms_.behaviour != Behaviour::withholder && disk_.count(seed->result)) seeded_.insert(seed->result);
     return;
@@ -395,13 +401,40 @@ void SimNode::run_unit(const RunUnit& effect) {
     ran.problem = "no sandbox today";
   }
   jobs_.insert(effect.job);
-  after_commit_.push_back([this, ran, takes] {
-    later(takes, [this, ran] {
-      if (!jobs_.erase(ran.job)) return;
-      disk_.insert(ran.result);
-      hear(ran);
-    });
+  if (frozen_) throw Violation("a unit is started on a machine that is paused");
+  after_commit_.push_back([this, ran, takes] { work_on(ran, takes); });
+}
+
+void SimNode::work_on(const UnitRan& ran, TimeMs left_ms) {
+  at_work_[ran.job] = {ran, frozen_ ? left_ms : world_.now() + left_ms};
+  if (frozen_) return;
+  later(left_ms, [this, job = ran.job, freezes = freezes_] {
+    if (freezes != freezes_) return;
+    auto [id, work] = *at_work_.find(job);
+    at_work_.erase(id);
+    if (!jobs_.erase(id)) return;
+    disk_.insert(work.first.result);
+    hear(work.first);
   });
+}
+
+void SimNode::freeze() {
+  frozen_ = true;
+  ++freezes_;
+  for (auto& [job, work] : at_work_) work.second -= world_.now();
+}
+
+void SimNode::thaw() {
+  frozen_ = false;
+  for (auto& [job, work] : std::exchange(at_work_, {})) work_on(work.first, work.second);
+}
+
+void SimNode::pause() {
+  if (running_ && terms_.farms) hear(PauseWork{"the owner is here"});
+}
+
+void SimNode::resume() {
+  if (running_ && terms_.farms) hear(ResumeWork{});
 }
 
 void SimNode::carry(SimTask& task, const RequesterEffect& effect) {

@@ -40,6 +40,7 @@ struct NodeTerms {
   Micro price_micro = credit_micro;
   Micro line_micro = 1000 * credit_micro;
   std::int64_t slots = 1;
+  std::int64_t memory_bytes = 0; ///< of all its units together; 0: no bound
   std::string platform = "debian-12/x86_64";
   // Planted bugs: the laws must notice each.
   bool forgets_refs = false;     ///< the ledger books a DEBIT again
@@ -99,6 +100,9 @@ class SimNode {
   void crash(TimeMs down_ms = 0);
   void start();
   void come_back() { if (!running_) start(); }
+  /// What the machine's owner does.
+  void pause();
+  void resume();
 
   // From the network.
   void peer_came(const NodeKey& key);
@@ -135,6 +139,9 @@ class SimNode {
   void written(SimTask& task, const AwardId& award, const Result<Block>& block);
   void prepare(const PrepareRuntime& effect);
   void run_unit(const RunUnit& effect);
+  void work_on(const UnitRan& ran, TimeMs left_ms);
+  void freeze();
+  void thaw();
   void fetch_result(SimTask& task, const FetchResult& effect);
   std::optional<Message> as_it_behaves(const Message& message);
   void reveal_early(const Bytes& vote_record);
@@ -161,6 +168,9 @@ class SimNode {
   std::set<TaskId> ready_;
   std::set<RuntimeId> runtimes_;  // unpacked
   std::set<std::uint64_t> jobs_;
+  bool frozen_ = false;
+  std::uint64_t freezes_ = 0;
+  std::map<std::uint64_t, std::pair<UnitRan, TimeMs>> at_work_;  ///< what runs, and when it will have run; while frozen, how long it still needs
   std::vector<std::function<void()>> when_durable_, after_commit_;
   // For tests.
   std::map<std::size_t, int> sent_;

@@ -1,0 +1,82 @@
+#include "executor/cgroup_sweep.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <vector>
+
+#include "executor/kernel_files.h"
+
+namespace tnode {
+namespace {
+
+// A group cannot be removed before its last process is gone, which a SIGKILL does not wait for.
+constexpr int removal_tries = 200;
+constexpr useconds_t removal_pause_us = 5'000;
+
+std::vector<std::string> groups_in(const std::string& folder) {
+  std::vector<std::string> found;
+  DIR* dir = opendir(folder.c_str());
+  if (!dir) return found;
+  while (dirent* entry = readdir(dir))
+    if (entry->d_type == DT_DIR && entry->d_name[0] != '.') found.emplace_back(entry->d_name);
+  closedir(dir);
+  return found;
+}
+
+void remove_emptied(const std::string& folder) {
+  for (int tries = 0; rmdir(folder.c_str()) != 0 && errno == EBUSY && tries < removal_tries; ++tries) usleep(removal_pause_us);
+}
+
+void thaw(const std::string& folder) {
+  write_kernel_file(folder + "/cgroup.freeze", "0");
+  write_kernel_file(folder + "/freezer.state", "THAWED");
+}
+
+/// The runner that such a group's name tells of lives.
+bool runner_lives(const std::string& name) {
+  const std::string rest = name.substr(std::string(group_prefix).size());
+  const auto dash = rest.find('-');
+  if (dash == std::string::npos || dash == 0 || rest.find_first_not_of("0123456789") != dash) return true;  // not a name of ours
+  const std::string started = rest.substr(dash + 1, rest.find('-', dash + 1) - dash - 1);
+  const ProcessStat process = process_stat(std::atoi(rest.c_str()));
+  return started.empty() || (process.start_time == started && process.state != 'Z' && process.state != 'X');
+}
+
+}  // namespace
+
+std::string group_name_of(int pid) { return group_prefix + std::to_string(pid) + "-" + process_stat(pid).start_time; }
+
+int lock_group(const std::string& folder) {
+  const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+  close(fd);
+  return -1;
+}
+
+void remove_group(const std::string& folder) {
+  const auto below = groups_in(folder);
+  thaw(folder);
+  for (const auto& name : below) thaw(folder + "/" + name);
+  for (const auto& name : below) remove_emptied(folder + "/" + name);
+  remove_emptied(folder);
+}
+
+void sweep_groups(const std::string& parent) {
+  for (const auto& name : groups_in(parent)) {
+    if (!name.starts_with(group_prefix) || runner_lives(name)) continue;
+    const std::string folder = parent + "/" + name;
+    const int lock = lock_group(folder);
+    if (lock < 0) continue;
+    // A daemon outlives its runner in there: only tried, never waited for.
+    if (name.ends_with(runner_suffix)) rmdir(folder.c_str());
+    else remove_group(folder);
+    close(lock);
+  }
+}
+
+}  // namespace tnode
