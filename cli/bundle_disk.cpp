@@ -91,9 +91,10 @@ Result<FileHasher::Digest> hash_file(const std::string& path, std::int64_t size,
 }
 
 /// A name of its own beside a path: two threads may write one path, and the last whole one wins.
+constexpr std::string_view temporary_mark = ".new-";
 std::string temporary_beside(const std::string& path) {
   static std::atomic<unsigned> count{0};
-  return path + ".new-" + std::to_string(getpid()) + "-" + std::to_string(count++);
+  return path + std::string(temporary_mark) + std::to_string(getpid()) + "-" + std::to_string(count++);
 }
 
 /// All that is left of a file, by the kernel alone where the file systems allow it. False with errno set.
@@ -265,6 +266,25 @@ Result<void> export_outputs(const Torrent& torrent, const std::string& dir, cons
     if (auto copied = copy_plain(dir + "/" + file.path, target); !copied) return copied;
   }
   return {};
+}
+
+Result<bool> holds_file(const std::string& path, const Torrent::File& file) {
+  struct stat status;
+  if (lstat(path.c_str(), &status) != 0) return system_error("find", path);
+  if (!S_ISREG(status.st_mode) || status.st_size != file.size) return false;
+  if (file.size == 0) return true;
+  auto digest = hash_file(path, file.size, min_piece_length);
+  if (!digest) return digest.error();
+  return digest->pieces_root == file.pieces_root;
+}
+
+bool is_unfinished_copy(const std::string& path) {
+  const auto at = path.rfind(temporary_mark);
+  if (at == std::string::npos) return false;
+  const std::string numbers = path.substr(at + temporary_mark.size());
+  const auto dash = numbers.find('-');
+  auto digits = [](std::string_view text) { return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos; };
+  return dash != std::string::npos && digits(std::string_view(numbers).substr(0, dash)) && digits(std::string_view(numbers).substr(dash + 1));
 }
 
 Result<void> copy_plain(const std::string& from, const std::string& to) {

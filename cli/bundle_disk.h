@@ -30,6 +30,10 @@ struct UnitFolder { UnitNumber unit = 0; std::string dir; };
 Result<void> merge_outputs(const std::vector<UnitFolder>& units, const std::string& destination);
 /// Copies what is below out/ to a folder of the user's; files that are there already are replaced.
 Result<void> export_outputs(const Torrent& torrent, const std::string& dir, const std::string& destination);
+/// Whether the file at `path` has the bytes that a torrent says.
+Result<bool> holds_file(const std::string& path, const Torrent::File& file);
+/// Whether a path is what a copy of this program leaves when it is killed.
+bool is_unfinished_copy(const std::string& path);
 /// Copies a file or a folder's regular files; the executable bit stays, everything else becomes plain.
 Result<void> copy_plain(const std::string& from, const std::string& to);
 

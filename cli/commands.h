@@ -11,7 +11,8 @@ namespace tnode {
 struct SeedOptions {
   std::string task;                     ///< task.yaml or a task's .torrent
   std::string out;                      ///< where outputs go; empty: ./NAME-result
-  bool torrent_only = false, dry_run = false, detach = false, again = false;
+  bool torrent_only = false, dry_run = false, detach = false, again = false, overwrite = false;
+  bool passing = false;                 ///< node and home are gone when the answer is read: as a devnet's are
   std::vector<std::string> settings;    ///< --set
 };
 int run_seed(const GlobalOptions& global, const SeedOptions& options);
@@ -45,7 +46,7 @@ int run_runtime_pack(const GlobalOptions& global, const RuntimePackOptions& opti
 int run_runtime_list(const GlobalOptions& global);
 int run_runtime_remove(const GlobalOptions& global, const std::string& id);
 int run_doctor(const GlobalOptions& global);
-struct DevnetOptions { int farmers = 3; std::string task, out; std::vector<std::string> settings; bool keep = false; };
+struct DevnetOptions { int farmers = 3; std::string task, out; std::vector<std::string> settings; bool keep = false, overwrite = false; };
 int run_devnet(const GlobalOptions& global, const DevnetOptions& options);
 
 /// Prints the error and gives the exit status that belongs to its code.

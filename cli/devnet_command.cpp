@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <fcntl.h>
+#include <sys/eventfd.h>
 
 #include <csignal>
 #include <cstdio>
@@ -17,8 +18,11 @@
 #include "cli/node.h"
 #include "cli/output.h"
 #include "cli/runtime_store.h"
+#include "cli/signals.h"
+#include "cli/task_file.h"
 #include "cli/task_record.h"
 #include "core/amount.h"
+#include "core/requester.h"
 
 namespace tnode {
 namespace fs = std::filesystem;
@@ -47,6 +51,10 @@ Result<Child> start(const std::vector<std::string>& arguments, const std::string
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) _exit(1);
+    setpgid(0, 0);  // Ctrl-C is for devnet, which then ends its children in order
+    sigset_t none;
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, nullptr);
     dup2(out[1], STDOUT_FILENO);
     if (!log.empty() && !freopen(log.c_str(), "w", stderr)) _exit(1);
     execv("/proc/self/exe", argv.data());
@@ -56,18 +64,38 @@ Result<Child> start(const std::vector<std::string>& arguments, const std::string
   return Child{pid, out[0], home, {}};
 }
 
-/// The next line of a child's stdout; nothing at its end, or when it takes too long.
-std::optional<std::string> next_line(Child& child, int wait_ms) {
+/// A user's wish to end it all, as a descriptor that becomes readable and stays so.
+class Interruption {
+ public:
+  Interruption() : fd_(eventfd(0, EFD_CLOEXEC)) {
+    signals_.on_signal([this](int) {
+      const std::uint64_t once = 1;
+      (void)!write(fd_, &once, sizeof once);
+    });
+  }
+  int fd() const { return fd_; }
+  bool came() const {
+    pollfd watched{fd_, POLLIN, 0};
+    return poll(&watched, 1, 0) > 0;
+  }
+
+ private:
+  int fd_;
+  Signals signals_;  // last: its thread writes to the descriptor
+};
+
+/// The next line of a child's stdout; nothing at its end, when it takes too long, or when the user interrupts.
+std::optional<std::string> next_line(Child& child, int wait_ms, const Interruption& interruption) {
   for (;;) {
     if (auto end = child.buffered.find('\n'); end != std::string::npos) {
       std::string line = child.buffered.substr(0, end);
       child.buffered.erase(0, end + 1);
       return line;
     }
-    pollfd watched{child.out, POLLIN, 0};
-    int ready = poll(&watched, 1, wait_ms);
+    pollfd watched[] = {{child.out, POLLIN, 0}, {interruption.fd(), POLLIN, 0}};
+    int ready = poll(watched, 2, wait_ms);
     if (ready < 0 && errno == EINTR) continue;
-    if (ready == 0) return std::nullopt;
+    if (ready == 0 || watched[1].revents != 0) return std::nullopt;
     char buffer[4096];
     ssize_t got = read(child.out, buffer, sizeof buffer);
     if (got <= 0) return std::nullopt;
@@ -78,7 +106,7 @@ std::optional<std::string> next_line(Child& child, int wait_ms) {
 /// All of the net's processes and folders; gone when it is.
 class Devnet {
  public:
-  explicit Devnet(bool keep) : keep_(keep) {}
+  Devnet(bool keep, const Interruption& interruption) : keep_(keep), interruption_(interruption) {}
   ~Devnet() {
     stop();
     if (!keep_ && !dir_.empty()) {
@@ -103,10 +131,11 @@ class Devnet {
     auto child = start(arguments, dir_ + "/" + name, dir_ + "/" + name + ".log");
     if (!child) return child.error();
     farmers_.push_back(std::move(*child));
-    while (auto line = next_line(farmers_.back(), start_wait_ms)) {
+    while (auto line = next_line(farmers_.back(), start_wait_ms, interruption_)) {
       auto json = Json::parse(*line, nullptr, false);
       if (json.is_object() && json.value("event", "") == "farming") return json.value("listen", "");
     }
+    if (interruption_.came()) return fail(Code::refused, "interrupted");
     std::string why;
     if (FILE* log = std::fopen((dir_ + "/" + name + ".log").c_str(), "r")) {
       char text[1024];
@@ -165,6 +194,7 @@ class Devnet {
     return all;
   }
   bool keep_;
+  const Interruption& interruption_;
   std::string dir_;
   std::vector<Child> farmers_;
   Child requester_;
@@ -183,12 +213,28 @@ std::vector<BalanceLine> balances(const Devnet& net) {
   return lines;
 }
 
+/// What can be known before anything is started: a broken task, or more votes asked for than there will be farmers.
+std::optional<int> refuse_before_start(const DevnetOptions& options) {
+  const bool is_torrent = options.task.ends_with(".torrent");
+  auto read = is_torrent ? read_terms(fs::path(options.task).stem().string(), options.settings) : read_task_file(options.task, options.settings);
+  for (const auto& problem : read.problems) std::fprintf(stderr, "%s\n", problem.shown().c_str());
+  if (!read.task) return exit_usage;
+  const auto agree = read.task->terms.agree;
+  if (agree <= options.farmers) return std::nullopt;
+  std::fprintf(stderr, "tnode: %s cannot agree %lld times: start at least %lld, or give --set quorum.agree=%d\n", counted(options.farmers, "farmer").c_str(), static_cast<long long>(agree),
+               static_cast<long long>(agree), options.farmers);
+  return exit_usage;
+}
+
 }  // namespace
 
 int run_devnet(const GlobalOptions& global, const DevnetOptions& options) {
   Output output(global);
-  Devnet net(options.keep);
+  if (auto refused = refuse_before_start(options)) return *refused;
+  Interruption interruption;
+  Devnet net(options.keep, interruption);
   if (auto made = net.make_folder(); !made) return fail_with(made.error());
+  if (options.keep) output.line("homes    " + net.dir());
   std::string bootstrap;
   for (int i = 0; i < options.farmers; ++i) {
     auto endpoint = net.add_farmer(bootstrap.empty() ? std::vector<std::string>{} : std::vector<std::string>{"--bootstrap", bootstrap});
@@ -200,19 +246,25 @@ int run_devnet(const GlobalOptions& global, const DevnetOptions& options) {
     if (bootstrap.empty()) bootstrap = *endpoint;
   }
   const char* const formats[] = {"table", "json", "jsonl", "id"};
-  std::vector<std::string> arguments{"--listen", "127.0.0.1:0", "--bootstrap", bootstrap, "-o", formats[static_cast<int>(global.output)], "seed", options.task};
+  std::vector<std::string> arguments{"--listen", "127.0.0.1:0", "--bootstrap", bootstrap, "-o", formats[static_cast<int>(global.output)], "seed", options.task, "--passing"};
   if (global.verbose) arguments.push_back("-v");
   if (!options.out.empty()) arguments.insert(arguments.end(), {"--out", options.out});
+  if (options.overwrite) arguments.push_back("--overwrite");
   for (const auto& setting : options.settings) arguments.insert(arguments.end(), {"--set", setting});
   if (auto home = Home::find(global.home)) net.lend_runtimes(*home);
   auto requester = net.start_requester(arguments);
   if (!requester) return fail_with(requester.error());
   // Events pass through as they come; the answer is held back until the balances can be added to it.
   std::string answer;
-  while (auto line = next_line(**requester, -1)) {
+  while (auto line = next_line(**requester, -1, interruption)) {
     const bool event = global.output == OutputFormat::jsonl && line->find("\"event\":\"answer\"") == std::string::npos;
     if (event) std::printf("%s\n", line->c_str()), std::fflush(stdout);
     else answer += *line + "\n";
+  }
+  if (interruption.came()) {
+    net.stop();
+    output.problem("interrupted");
+    return exit_error;
   }
   const int status = net.wait_for_requester();
   net.stop();
@@ -229,11 +281,13 @@ int run_devnet(const GlobalOptions& global, const DevnetOptions& options) {
   }
   text += "          sum of all, with payments on their way: " + format_credits(sum) + "\n";
   if (options.keep) text += "homes     " + net.dir() + "\n";
+  if (answer.find("\nmagnet    ") != std::string::npos) text += "The net is gone: the links lead nowhere until a node of yours offers the task, too.\n";
   if (global.output == OutputFormat::json || global.output == OutputFormat::jsonl) {
     auto json = Json::parse(answer, nullptr, false);
     if (json.is_object()) {
       json["balances"] = list;
       json["balance_sum_micro"] = sum;
+      if (options.keep) json["homes"] = net.dir();
       std::printf("%s\n", json.dump(global.output == OutputFormat::json ? 2 : -1).c_str());
     }
   } else {

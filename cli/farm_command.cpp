@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <sstream>
@@ -86,6 +87,14 @@ std::string share_line(const FarmOptions& options, const SharedLimits& shared, c
   return text;
 }
 
+/// A folder that is made up would be one that nobody writes to.
+Result<void> check_watch_folder(const std::string& dir) {
+  std::error_code ec;
+  if (dir.empty() || std::filesystem::is_directory(dir, ec)) return {};
+  if (std::filesystem::exists(dir, ec)) return fail(Code::invalid, "--watch wants a folder, and " + dir + " is a file");
+  return fail(Code::not_found, "--watch: there is no folder " + dir + (ec ? " (" + ec.message() + ")" : "") + "; make it first, or correct its name");
+}
+
 Result<std::int64_t> runtime_cache(const FarmOptions& options) {
   if (options.runtime_cache == "0") return std::int64_t{0};
   auto bytes = parse_size(options.runtime_cache);
@@ -155,6 +164,10 @@ int FarmCommand::run() {
     return exit_usage;
   }
   swarm->bulk = true;
+  if (auto good = check_watch_folder(options_.watch); !good) {
+    (void)fail_with(good.error());
+    return exit_usage;
+  }
   if (auto made = home->make(); !made) return fail_with(made.error());
   auto shared = shared_limits(options_);
   if (!shared) {
@@ -211,6 +224,7 @@ int FarmCommand::run() {
   signals.on_signal([this](int) {
     node_->post([this] {
       output_.line("leaving; what was accepted and not finished goes on at the next start");
+      for (const auto& requester : node_->requesters()) requester->interrupt();
       node_->leave();
     });
   });
@@ -255,14 +269,14 @@ void FarmCommand::show(const Note& note) {
   else if (note.what == "declined") output_.line("declined " + task + "  " + field(note, "reason"));
   else if (note.what == "bid") output_.line("bid      " + task + "  " + credits("price_micro") + " credits a unit");
   else if (note.what == "ran" && (output_.verbose() || field(note, "outcome") != "exited" || field(note, "exit_code") != "0"))
-    output_.line("ran      " + task + "  unit " + field(note, "unit") + ": " + field(note, "outcome") + ", exit " + field(note, "exit_code") + ", " + field(note, "wall_ms") + " ms" + (field(note, "detail").empty() ? "" : ": " + field(note, "detail")));
+    output_.line("ran      " + task + "  unit " + field(note, "unit") + ": " + outcome_text(note) + ", " + field(note, "wall_ms") + " ms" + (field(note, "detail").empty() ? "" : ": " + field(note, "detail")));
   else if (note.what == "paused") output_.line("paused   " + field(note, "reason") + "; units that stand still: " + field(note, "running"));
   else if (note.what == "continued") output_.line("continued after " + format_duration(std::atoll(field(note, "paused_ms").c_str())) + "; units that go on: " + field(note, "running"));
   else if (note.what == "earned") output_.line("earned   " + credits("amount_micro") + " credits from " + field(note, "from").substr(0, 12) + ", balance " + credits("balance_micro"));
   else if (note.what == "underpaid") output_.line("underpaid " + task + " by " + field(note, "requester").substr(0, 12));
   else if (note.what == "lease_dropped") output_.line("dropped  " + task + "  " + field(note, "reason"));
   else if (note.what == "sandbox_failed") output_.line("sandbox  unit " + field(note, "unit") + ": " + field(note, "problem"));
-  else if (note.what == "runtime") output_.progress("runtime  " + runtime + "  " + field(note, "doing"), std::atoll(field(note, "done_bytes").c_str()), std::atoll(field(note, "total_bytes").c_str()), "bytes");
+  else if (note.what == "runtime") output_.progress_bytes("runtime  " + runtime + "  " + field(note, "doing"), std::atoll(field(note, "done_bytes").c_str()), std::atoll(field(note, "total_bytes").c_str()));
   else if (note.what == "runtime_ready") output_.line("runtime  " + runtime + "  is ready");
   else if (note.what == "runtime_lost") output_.line("runtime  " + runtime + "  " + field(note, "reason"));
   else if (note.what == "runtime_removed") output_.line("runtime  " + runtime + "  makes room for another");

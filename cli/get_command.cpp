@@ -49,9 +49,12 @@ Result<Wanted> wanted_by_id(const Home& home, const std::string& id) {
     auto store = open_store_for_reading(home);
     if (!store) return store.error();
     auto record = match_task_record(**store, id);
+    if (!record && (id == "last" || record.error().code == Code::invalid)) return record.error();
     if (record && from_record(*record)) return wanted;
-    if (record) return fail(Code::not_found, "that task has no result yet; `tnode status " + id + "` says how far it is");
+    if (record && !record->running()) return fail(Code::not_found, "that task has no result: it ended as " + record->state + "; `" + home.command("explain " + id) + "` says why");
+    if (record) return fail(Code::not_found, "that task has no result yet; `" + home.command("status " + id) + "` says how far it is");
   }
+  if (id == "last") return fail(Code::not_found, "this node has offered no task yet");
   if (id.size() != 64) return fail(Code::not_found, "no task or result of this node has an id that starts with '" + id + "'; give the whole id (64 hex digits) or a magnet link");
   auto bytes = from_hex(id);
   wanted.request.v2_hash = *Hash::from_bytes(*bytes);
@@ -183,6 +186,7 @@ std::optional<int> GetCommand::start() {
   stall_ms_ = *stall;
   wanted_ = std::move(*wanted);
   out_ = fs::absolute(options_.out).lexically_normal().string();
+  while (out_.size() > 1 && out_.ends_with('/')) out_.pop_back();
   std::error_code ec;
   fs::create_directories(out_, ec);
   if (ec) return fail_with(fail(Code::io, "cannot make the folder " + out_ + ": " + ec.message()));
@@ -237,7 +241,7 @@ Result<FetchDone> GetCommand::fetch(FetchTorrent request) {
     auto event = waiting_.next(stall_ms_);
     if (!event) continue;
     meet(*event);
-    if (auto* moved = std::get_if<FetchProgress>(&*event)) output_.progress("download", moved->done_bytes, moved->total_bytes, "bytes");
+    if (auto* moved = std::get_if<FetchProgress>(&*event)) output_.progress_bytes("download", moved->done_bytes, moved->total_bytes);
     if (auto* done = std::get_if<FetchDone>(&*event)) return std::move(*done);
     if (auto* failed = std::get_if<FetchFailed>(&*event))
       return fail(failed->reason.starts_with("nobody") ? Code::timeout : Code::refused, "cannot download it: " + failed->reason);
@@ -264,6 +268,7 @@ int GetCommand::finish(const Torrent& torrent, const std::string& dir) {
 }
 
 Result<Proof> GetCommand::prove(const Torrent& torrent) {
+  if (!torrent.name.starts_with("tnode-result-")) return fail(Code::invalid, "this is no result, and only what farmers agreed on has a certificate");
   const ResultId result = rename_id<ResultId>(torrent.v2_hash);
   auto certificate = own_certificate(result);
   if (certificate) return check_certificate(*certificate, torrent);
@@ -278,6 +283,7 @@ Result<Certificate> GetCommand::own_certificate(const ResultId& result) const {
   if (!at) return fail(Code::not_found, "this home has no certificate of it");
   auto bundle = find_bundle(home_->result_dir(rename_id<ResultId>(at->certificate)));
   if (!bundle) return bundle.error();
+  if (auto copied = copy_plain(bundle->dir(), out_ + "/" + bundle->torrent.name); !copied) return copied.error();
   return read_certificate(*bundle);
 }
 

@@ -5,6 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -22,6 +25,7 @@ Error io_error(const std::string& what) { return fail(Code::io, what + ": " + st
 
 Result<KeyPair> read_key(const std::string& path) {
   std::ifstream file(path);
+  if (!file && errno != ENOENT) return fail(Code::io, "cannot read the key " + path + ": " + std::strerror(errno) + "; is this home somebody else's?");
   if (!file) return fail(Code::not_found, "there is no key at " + path + " yet; any command that takes part makes one");
   std::string text;
   file >> text;
@@ -36,6 +40,7 @@ Result<KeyPair> read_key(const std::string& path) {
 
 Result<Home> Home::find(const std::string& given) {
   Home home;
+  home.given_ = !given.empty();
   home.dir_ = !given.empty() ? given : environment("TNODE_HOME");
   if (!home.dir_.empty()) {
     home.dir_ = std::filesystem::absolute(home.dir_).lexically_normal().string();
@@ -59,6 +64,14 @@ Result<void> Home::make() const {
   }
   chmod(dir_.c_str(), 0700);
   return {};
+}
+
+std::string Home::command(const std::string& rest) const {
+  if (!given_) return "tnode " + rest;
+  std::string shown;
+  const bool plain = std::all_of(dir_.begin(), dir_.end(), [](unsigned char c) { return std::isalnum(c) || std::strchr("/._-+,:@%", c); });
+  for (char c : dir_) shown += c == '\'' ? "'\\''" : std::string(1, c);
+  return "tnode --home " + (plain ? dir_ : "'" + shown + "'") + " " + rest;
 }
 
 Result<KeyPair> Home::existing_key() const { return read_key(key_path()); }

@@ -30,11 +30,14 @@ class Home {
   std::string task_dir(const TaskId& task) const { return dir_ + "/tasks/" + to_hex(task); }
   std::string result_dir(const ResultId& result) const { return dir_ + "/results/" + to_hex(result); }
   std::string input_dir(const Hash& foreign) const { return dir_ + "/inputs/" + to_hex(foreign); }
+  /// How a user calls this program for this home: "tnode status ID", with --home when it was given.
+  std::string command(const std::string& rest) const;
   std::string runtimes_dir() const { return dir_ + "/runtimes"; }
   std::string runtime_dir(const RuntimeId& runtime) const { return runtimes_dir() + "/" + to_hex(runtime); }
 
  private:
   std::string dir_, config_dir_;
+  bool given_ = false;  // by --home; the environment stays as it is for the next command
 };
 
 inline constexpr const char* bundle_torrent_name = "torrent";

@@ -49,8 +49,8 @@ int run_ledger_balance(const GlobalOptions& global) {
   const Balance b = (*store)->balance();
   std::string text = "key       " + to_hex(own) + "\nbalance   " + format_credits(b.balance_micro) + " credits\nheld      " + format_credits(b.held_micro) + "\nfree      " +
                      format_credits(b.balance_micro - b.held_micro + b.line_micro) + "  (line " + format_credits(b.line_micro) + ")\n";
-  if (b.unclaimed_micro) text += "unclaimed " + format_credits(b.unclaimed_micro) + "\n";
-  if (b.unclaimed_out_micro) text += "on its way " + format_credits(b.unclaimed_out_micro) + "\n";
+  if (b.unclaimed_micro) text += "unclaimed " + format_credits(b.unclaimed_micro) + "  (paid to this node and not yet in its chain)\n";
+  if (b.unclaimed_out_micro) text += "on way    " + format_credits(b.unclaimed_out_micro) + "  (paid; the other side has not yet said that it has it)\n";
   Output(global).answer(Json{{"key", to_hex(own)}, {"balance_micro", b.balance_micro}, {"held_micro", b.held_micro}, {"unclaimed_micro", b.unclaimed_micro}, {"unclaimed_out_micro", b.unclaimed_out_micro},
                              {"line_micro", b.line_micro}, {"blocks", b.blocks}, {"head", to_hex(b.head)}}, text, std::to_string(b.balance_micro));
   return exit_done;
@@ -107,7 +107,7 @@ int run_ledger_audit(const GlobalOptions& global, const std::string& key_text) {
     return exit_usage;
   }
   const auto known = (*store)->known_of(*key);
-  std::string text = "key       " + key_text + "\nblocks    " + std::to_string(known.blocks) + " seen by this node\npaid us   " + format_credits(known.paid_to_us_micro) + " credits\npaid by us " +
+  std::string text = "key       " + key_text + "\nblocks    " + std::to_string(known.blocks) + " seen by this node\npaid us   " + format_credits(known.paid_to_us_micro) + " credits\nwe paid   " +
                      format_credits(known.received_from_us_micro) + " credits\n";
   if (known.forked) text += "FORKED    it signed two histories; both halves are kept\n";
   Output(global).answer(Json{{"key", key_text}, {"blocks", known.blocks}, {"paid_to_us_micro", known.paid_to_us_micro}, {"received_from_us_micro", known.received_from_us_micro}, {"forked", known.forked}}, text, key_text);

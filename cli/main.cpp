@@ -6,23 +6,15 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/home.h"
-#include "cli/quantities.h"
 
 namespace {
 
 using namespace tnode;
 
 constexpr const char* version = "0.1.0";
-
-/// The first word that is a command, for config.yaml's part of that name.
-std::string command_in(const std::vector<std::string>& arguments, const CLI::App& app) {
-  for (const auto& argument : arguments)
-    for (const auto* command : app.get_subcommands(nullptr))
-      if (command->get_name() == argument) return argument;
-  return {};
-}
 
 std::string home_in(const std::vector<std::string>& arguments) {
   for (std::size_t i = 0; i < arguments.size(); ++i) {
@@ -59,6 +51,8 @@ int run(int argc, char** argv) {
   seed_command->add_flag("--dry-run", seed.dry_run, "Check the task and say what it may cost; write nothing");
   seed_command->add_flag("--detach", seed.detach, "Go on in the background");
   seed_command->add_flag("--again", seed.again, "Compute it anew though it was done before");
+  seed_command->add_flag("--overwrite", seed.overwrite, "Put the outputs into a folder that holds other files");
+  seed_command->add_flag("--passing", seed.passing)->group("");  // devnet's requester: its links and its home do not outlive it
   seed_command->add_option("--set", seed.settings, "Set a key of task.yaml, e.g. quorum.agree=1")->type_name("KEY=VALUE")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   seed_command->callback([&] { status = run_seed(global, seed); });
 
@@ -67,7 +61,8 @@ int run(int argc, char** argv) {
   farm_command->add_option("--watch", farm.watch, "Folder for .torrent, .magnet and task.yaml files")->type_name("DIR")->take_last();
   farm_command->add_option("--slots", farm.slots, "Units run side by side (default: one per CPU; 0: only take part in the swarm)")->check(CLI::Range(0, 1024))->take_last();
   farm_command->add_option("--min-price", farm.min_price, "Credits asked for a unit")->type_name("CREDITS")->capture_default_str()->take_last();
-  farm_command->add_option("--accept", farm.accept, "Whose tasks: anyone, watched, or node keys")->type_name("WHO")->take_last();
+  farm_command->add_option("--accept", farm.accept, "Whose tasks: anyone, watched, or node keys with commas between (default: anyone where the sandbox is whole, else watched)")
+      ->type_name("WHO")->check([](const std::string& who) { return who.empty() ? "wants anyone, watched, or node keys" : ""; }, "")->take_last();
   farm_command->add_option("--cpus", farm.cpus, "CPU time for all sandboxes together: a share of the machine (50%) or CPUs (1.5)")->type_name("SHARE")->take_last();
   farm_command->add_option("--memory", farm.memory, "Memory for all sandboxes together, their files counted (4GiB)")->type_name("SIZE")->take_last();
   farm_command->add_option("--when", farm.when, "always, or idle: only while nobody else works at the machine")
@@ -108,10 +103,15 @@ int run(int argc, char** argv) {
 
   DevnetOptions devnet;
   auto* devnet_command = app.add_subcommand("devnet", "Everything at once on this machine: a private DHT, farmers, a requester, the result");
-  devnet_command->add_option("farmers", devnet.farmers, "How many farmers")->required()->check(CLI::Range(1, 64));
+  devnet_command->add_option("farmers", devnet.farmers, "How many farmers, 1 to 64")
+      ->required()->type_name("N")->check([](const std::string& number) {
+        const bool digits = !number.empty() && number.size() < 3 && number.find_first_not_of("0123456789") == std::string::npos;
+        return digits && std::stoi(number) >= 1 && std::stoi(number) <= 64 ? std::string() : "how many, 1 to 64, and then the task: `tnode devnet 3 task.yaml`; not '" + number + "'";
+      }, "");
   devnet_command->add_option("task", devnet.task, "task.yaml")->required()->type_name("TASK.yaml");
   devnet_command->add_option("--out", devnet.out, "Folder for the outputs")->type_name("DIR")->take_last();
   devnet_command->add_option("--set", devnet.settings, "Set a key of task.yaml")->type_name("KEY=VALUE")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  devnet_command->add_flag("--overwrite", devnet.overwrite, "Put the outputs into a folder that holds other files");
   devnet_command->add_flag("--keep", devnet.keep, "Keep the nodes' homes");
   devnet_command->callback([&] { status = run_devnet(global, devnet); });
 
@@ -140,33 +140,53 @@ int run(int argc, char** argv) {
   key_command->fallthrough();
   key_command->add_subcommand("show", "Print it")->fallthrough()->callback([&] { status = run_key_show(global); });
 
+  app.add_subcommand("help", "Print this, or a command's options");
+  for (auto* each : app.get_subcommands(nullptr)) each->footer("Options of every command (--home, --listen, --bootstrap, --peer, -o, -v): see `tnode --help`");
+
   std::vector<std::string> arguments(argv + 1, argv + argc);
-  const std::string command = command_in(arguments, app);
-  if (auto home = Home::find(home_in(arguments)); home && !command.empty()) {
-    auto config = config_arguments(home->config_path(), command);
-    if (!config) {
-      std::fprintf(stderr, "tnode: %s\n", config.error().message.c_str());
-      return exit_usage;
-    }
-    // What is said on the command line comes later, and so wins.
-    auto at = std::find(arguments.begin(), arguments.end(), command);
-    auto after = arguments.insert(at + 1, config->command.begin(), config->command.end());
-    (void)after;
-    arguments.insert(arguments.begin(), config->global.begin(), config->global.end());
+  auto at = command_at(arguments, app);
+  if (at && arguments[*at] == "help") {
+    arguments.erase(arguments.begin() + static_cast<std::ptrdiff_t>(*at));
+    arguments.push_back("--help");
+    at = command_at(arguments, app);
   }
-  if (command.empty() && !arguments.empty() && !arguments.front().starts_with("-")) {
-    std::vector<std::string> known;
-    for (const auto* each : app.get_subcommands(nullptr)) known.push_back(each->get_name());
-    const std::string near = nearest_word(arguments.front(), known);
-    std::fprintf(stderr, "tnode: there is no command '%s'%s; `tnode --help` lists them\n", arguments.front().c_str(), near.empty() ? "" : (", did you mean '" + near + "'?").c_str());
+  const std::string command = at ? arguments[*at] : "";
+  if (at && !command_named(app, command)) {
+    std::fprintf(stderr, "tnode: %s\n", no_such_command(command, app).c_str());
     return exit_usage;
   }
-  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the end
+  std::string config_path;
+  ConfigArguments config;
+  if (auto home = Home::find(home_in(arguments)); home && at) {
+    config_path = home->config_path();
+    auto read = config_arguments(config_path, command, known_options(app));
+    if (!read) {
+      std::fprintf(stderr, "tnode: %s\n", read.error().message.c_str());
+      return exit_usage;
+    }
+    config = std::move(*read);
+  }
+  // What is said on the command line comes later, and so wins.
+  std::vector<std::string> all = config.global;
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  if (at) all.insert(all.begin() + static_cast<std::ptrdiff_t>(config.global.size() + *at + 1), config.command.begin(), config.command.end());
+  std::reverse(all.begin(), all.end());  // CLI11 takes them from the end
   try {
-    app.parse(arguments);
+    app.parse(all);
+  } catch (const CLI::Success& asked) {
+    return app.exit(asked);
   } catch (const CLI::ParseError& error) {
-    const int shown = app.exit(error);
-    return shown == 0 ? exit_done : exit_usage;
+    if (!at && error.get_name() == "RequiredError") {
+      std::fprintf(stderr, "%s", app.help().c_str());
+      return exit_usage;
+    }
+    const std::string what = error.what();
+    auto named_in = [&](const std::vector<std::string>& words) {
+      return std::any_of(words.begin(), words.end(), [&](const std::string& word) { return word.starts_with("--") && what.find(word) != std::string::npos; });
+    };
+    const bool configured = !named_in(arguments) && (named_in(config.global) || named_in(config.command));
+    std::fprintf(stderr, "%s\n", usage_problem(app, command, error, configured ? config_path : "").c_str());
+    return exit_usage;
   }
   return status;
 }

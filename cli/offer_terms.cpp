@@ -5,6 +5,8 @@
 #include <cctype>
 
 #include "cli/node.h"
+#include "cli/quantities.h"
+#include "core/amount.h"
 
 namespace tnode {
 namespace {
@@ -44,6 +46,8 @@ Result<NewRecord> record_for(const Node& node, const PackedTask& task, const std
   auto known = find_task_record(node.store(), rename_id<TaskId>(task.bundle.torrent.v2_hash));
   if (known && known->running() && go_on) {
     known->out = out;
+    known->state = "running";
+    known->reason.clear();
     return NewRecord{std::move(*known), true};
   }
   TaskRecord record;
@@ -55,6 +59,22 @@ Result<NewRecord> record_for(const Node& node, const PackedTask& task, const std
   record.total_ms = task.terms.total_ms;
   record.out = out;
   return NewRecord{std::move(record), false};
+}
+
+std::string differing_terms(const TaskRecord& record, const Terms& terms) {
+  std::string text;
+  auto compare = [&](const char* key, std::int64_t stands, std::int64_t asked, std::string (*shown)(std::int64_t)) {
+    if (stands != asked) text += (text.empty() ? "" : ", ") + std::string(key) + " is " + shown(stands) + ", not " + shown(asked);
+  };
+  auto plain = [](std::int64_t number) { return std::to_string(number); };
+  const Offer& offer = record.offer;
+  compare("quorum.agree", offer.agree, terms.agree, plain);
+  compare("quorum.max", offer.max_replicas, terms.max_replicas, plain);
+  compare("market.max_price", offer.max_price_micro, terms.max_price_micro, format_credits);
+  compare("timeouts.run", offer.run_ms, terms.run_ms, format_duration);
+  compare("timeouts.queue", record.queue_ms, terms.queue_ms, format_duration);
+  compare("timeouts.total", record.total_ms, terms.total_ms, format_duration);
+  return text;
 }
 
 std::string file_name_of(const std::string& name) {

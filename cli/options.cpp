@@ -4,7 +4,11 @@
 #include <netdb.h>
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
+
 #include "cli/bundle_disk.h"
+#include "cli/quantities.h"
+#include "core/bundle_paths.h"
 
 namespace tnode {
 namespace {
@@ -54,43 +58,87 @@ Result<SwarmOptions> swarm_options(const GlobalOptions& options) {
   return swarm;
 }
 
-Result<ConfigArguments> config_arguments(const std::string& path, const std::string& command) {
-  ConfigArguments arguments;
-  auto text = read_file(path);
-  if (!text) return text.error().code == Code::not_found ? Result<ConfigArguments>(arguments) : text.error();
-  auto bad = [&](const YAML::Mark& mark, const std::string& what) {
-    return fail(Code::invalid, path + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1) + ": " + what);
-  };
-  try {
-    YAML::Node root = YAML::Load(*text);
-    if (root.IsNull()) return arguments;
-    if (!root.IsMap()) return bad(root.Mark(), "expected lines like `listen: 127.0.0.1:7001`");
-    auto take = [&](const YAML::Node& map, std::vector<std::string>& into) -> Result<void> {
-      for (const auto& entry : map) {
+namespace {
+
+using Words = std::vector<std::string>;
+
+bool has(const Words& words, const std::string& word) { return std::find(words.begin(), words.end(), word) != words.end(); }
+
+std::string dashed(std::string key) {
+  std::replace(key.begin(), key.end(), '_', '-');
+  return key;
+}
+
+/// Reads config.yaml; every complaint names the file and the place in it.
+class ConfigReader {
+ public:
+  ConfigReader(const std::string& path, const KnownOptions& known) : path_(path), known_(known) {}
+
+  Result<ConfigArguments> read(const std::string& text, const std::string& command) const {
+    ConfigArguments arguments;
+    try {
+      const YAML::Node root = YAML::Load(text);
+      if (root.IsNull()) return arguments;
+      if (!root.IsMap()) return bad(root.Mark(), "expected lines like `listen: 127.0.0.1:7001`");
+      for (const auto& entry : root) {
         const std::string key = entry.first.as<std::string>();
-        if (entry.second.IsMap()) continue;
-        std::string flag = "--" + key;
-        for (char& c : flag)
-          if (c == '_') c = '-';
-        if (entry.second.IsSequence()) {
-          for (const auto& item : entry.second) into.insert(into.end(), {flag, item.as<std::string>()});
-        } else if (entry.second.IsScalar()) {
-          const std::string value = entry.second.as<std::string>();
-          if (value == "true") into.push_back(flag);
-          else if (value != "false") into.insert(into.end(), {flag, value});
-        } else {
-          return bad(entry.second.Mark(), "'" + key + "' has no value");
+        const auto section = known_.of_command.find(key);
+        if (section == known_.of_command.end()) {
+          if (auto good = take(entry.first, entry.second, known_.global, "", arguments.global); !good) return good.error();
+          continue;
         }
+        if (!entry.second.IsMap() && !entry.second.IsNull()) return bad(entry.second.Mark(), "'" + key + "' is a command: expected its options below it, indented");
+        Words others;
+        for (const auto& option : entry.second)
+          if (auto good = take(option.first, option.second, section->second, key, key == command ? arguments.command : others); !good) return good.error();
       }
-      return {};
-    };
-    if (auto good = take(root, arguments.global); !good) return good.error();
-    if (root[command] && root[command].IsMap())
-      if (auto good = take(root[command], arguments.command); !good) return good.error();
-  } catch (const YAML::Exception& error) {
-    return bad(error.mark, error.msg);
+    } catch (const YAML::Exception& error) {
+      return bad(error.mark, error.msg);
+    }
+    return arguments;
   }
-  return arguments;
+
+ private:
+  Error bad(const YAML::Mark& mark, const std::string& what) const {
+    return fail(Code::invalid, path_ + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1) + ": " + what);
+  }
+
+  Result<void> take(const YAML::Node& name, const YAML::Node& value, const Words& known, const std::string& section, Words& into) const {
+    const std::string key = name.as<std::string>(), option = dashed(key), flag = "--" + option;
+    if (!has(known, option)) return bad(name.Mark(), "unknown key " + quoted_name(key) + hint(option, known, section));
+    if (value.IsSequence()) {
+      for (const auto& item : value) into.insert(into.end(), {flag, item.as<std::string>()});
+    } else if (value.IsScalar()) {
+      const std::string text = value.as<std::string>();
+      if (text == "true") into.push_back(flag);
+      else if (text != "false") into.insert(into.end(), {flag, text});
+    } else {
+      return bad(name.Mark(), "'" + key + "' has no value");
+    }
+    return {};
+  }
+
+  std::string hint(const std::string& option, const Words& known, const std::string& section) const {
+    for (const auto& [command, options] : known_.of_command)
+      if (section.empty() && has(options, option)) return "; it belongs below '" + command + ":', indented";
+    if (!section.empty() && has(known_.global, option)) return "; it belongs at the top, not below '" + section + ":'";
+    Words words = known;
+    if (section.empty())
+      for (const auto& [command, options] : known_.of_command) words.push_back(command);
+    const std::string near = nearest_word(option, words);
+    return near.empty() ? "" : "; did you mean '" + near + "'?";
+  }
+
+  const std::string& path_;
+  const KnownOptions& known_;
+};
+
+}  // namespace
+
+Result<ConfigArguments> config_arguments(const std::string& path, const std::string& command, const KnownOptions& known) {
+  auto text = read_file(path);
+  if (!text) return text.error().code == Code::not_found ? Result<ConfigArguments>(ConfigArguments{}) : text.error();
+  return ConfigReader(path, known).read(*text, command);
 }
 
 }  // namespace tnode

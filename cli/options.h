@@ -1,5 +1,6 @@
 // What a user asked for, whatever the command: the flags that all share, merged with config.yaml.
 #pragma once
+#include <map>
 #include <string>
 #include <vector>
 
@@ -26,8 +27,10 @@ enum ExitStatus : int {
 /// Swarm options from what was given; names are resolved, so that the loopback profile sees literal addresses. `invalid` for a malformed address.
 Result<SwarmOptions> swarm_options(const GlobalOptions& options);
 
+/// The long names of the program's options, without dashes.
+struct KnownOptions { std::vector<std::string> global; std::map<std::string, std::vector<std::string>> of_command; };
 /// Arguments that config.yaml stands for: global ones, and those of `command`. `invalid` with file and line for a key that is no option.
 struct ConfigArguments { std::vector<std::string> global, command; };
-Result<ConfigArguments> config_arguments(const std::string& path, const std::string& command);
+Result<ConfigArguments> config_arguments(const std::string& path, const std::string& command, const KnownOptions& known);
 
 }  // namespace tnode

@@ -2,11 +2,14 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
 #include "cli/node.h"
+#include "cli/quantities.h"
 #include "core/bundle_paths.h"
+#include "core/messages.h"
 
 namespace tnode {
 namespace {
@@ -68,12 +71,19 @@ void Output::line(const std::string& text) const {
 }
 
 void Output::progress(const std::string& what, std::int64_t done, std::int64_t total, const std::string& rest) {
+  show_progress(what, done, total, std::to_string(done) + "/" + std::to_string(total) + (rest.empty() ? "" : "  " + rest));
+}
+
+void Output::progress_bytes(const std::string& what, std::int64_t done, std::int64_t total) {
+  show_progress(what, done, total, format_size(done) + (total > 0 ? " of " + format_size(total) : ""));
+}
+
+void Output::show_progress(const std::string& what, std::int64_t done, std::int64_t total, const std::string& numbers) {
   const std::int64_t percent = total > 0 ? done * 100 / total : 0;
-  const std::string numbers = std::to_string(done) + "/" + std::to_string(total) + (rest.empty() ? "" : "  " + rest);
   if (terminal_) {
     std::string bar(static_cast<std::size_t>(percent * bar_width / 100), '#');
     bar.resize(bar_width, '.');
-    std::fprintf(stderr, "\r\033[K%s [%s] %s", what.c_str(), bar.c_str(), numbers.c_str());
+    std::fprintf(stderr, "\r\033[K%s [%s] %s", shown_text(what).c_str(), bar.c_str(), shown_text(numbers).c_str());
     std::fflush(stderr);
     bar_shown_ = true;
     return;
@@ -88,8 +98,28 @@ void Output::progress(const std::string& what, std::int64_t done, std::int64_t t
 
 std::string field(const Note& note, const std::string& name) {
   for (const auto& [key, value] : note.fields)
-    if (key == name) return value;
+    if (key == name) return visible_text(value);
   return {};
+}
+
+std::string outcome_text(const Note& note) {
+  const std::string outcome = field(note, "outcome");
+  return outcome == "exited" ? "exit " + field(note, "exit_code") : outcome;
+}
+
+std::string stderr_text(const std::string& tail) {
+  std::string_view rest = tail;
+  const bool cut = rest.size() >= max_tail_bytes;
+  // The cut fell somewhere: a part of a line would read like a whole one.
+  if (const auto first_end = rest.find('\n'); cut && first_end != std::string_view::npos && first_end + 1 < rest.size()) rest.remove_prefix(first_end + 1);
+  while (rest.ends_with('\n')) rest.remove_suffix(1);
+  std::string text = cut ? "  its stderr, of which only the end is kept:\n  | …" : "  its stderr:";
+  for (std::size_t at = 0; at <= rest.size();) {
+    const std::size_t end = std::min(rest.find('\n', at), rest.size());
+    text += "\n  | " + std::string(rest.substr(at, end - at));
+    at = end + 1;
+  }
+  return text;
 }
 
 }  // namespace tnode

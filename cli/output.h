@@ -27,12 +27,16 @@ class Output {
   void line(const std::string& text) const;
   /// The last line of a terminal, rewritten in place; elsewhere a plain line, at most every two seconds and at the end.
   void progress(const std::string& what, std::int64_t done, std::int64_t total, const std::string& rest);
+  /// The same for bytes, shown as sizes.
+  void progress_bytes(const std::string& what, std::int64_t done, std::int64_t total);
   void problem(const std::string& text) const { line("tnode: " + text); }
 
   /// A note's fields as JSON: counts and amounts as integers, milliseconds as seconds.
   static Json fields_of(const Note& note);
 
  private:
+  void show_progress(const std::string& what, std::int64_t done, std::int64_t total, const std::string& numbers);
+
   GlobalOptions options_;
   bool terminal_ = false;
   mutable bool bar_shown_ = false;
@@ -40,6 +44,11 @@ class Output {
   std::string last_progress_;
 };
 
+/// A note's field, in one line: what a peer wrote into it cannot look like lines of ours. Empty when there is none.
 std::string field(const Note& note, const std::string& name);
+/// How a run ended, from a note's `outcome` and `exit_code`: "exit 3", "oom", "timeout".
+std::string outcome_text(const Note& note);
+/// The end of a task's stderr, marked as the task's words; says when there was more of it.
+std::string stderr_text(const std::string& tail);
 
 }  // namespace tnode

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cli/bundle_disk.h"
+#include "core/bundle_paths.h"
 
 namespace tnode {
 namespace fs = std::filesystem;
@@ -72,7 +73,15 @@ Result<StoredBundle> pack_task(const Home& home, const TaskFile& task) {
   return keep_bundle(*torrent, parent);
 }
 
+Result<void> check_task_name(const std::string& name) {
+  for (const auto& [prefix, what] : {std::pair{"tnode-result-", "a result"}, {"tnode-certificate-", "a certificate"}, {"tnode-runtime-", "a runtime"}})
+    if (name.starts_with(prefix)) return fail(Code::invalid, "this is " + std::string(what) + ", not a task");
+  if (!name.starts_with(bundle_name_prefix)) return fail(Code::invalid, "it is no task of tnode: its name is " + quoted_name(name));
+  return {};
+}
+
 Result<TaskSpec> read_manifest(const StoredBundle& bundle) {
+  if (auto good = check_task_name(bundle.torrent.name); !good) return good.error();
   auto bytes = read_file(bundle.dir() + "/manifest");
   if (!bytes) return fail(bytes.error().code, "it is no task: " + bytes.error().message);
   auto spec = decode_manifest(*bytes);

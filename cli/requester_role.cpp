@@ -27,13 +27,28 @@ Result<void> check_unit_bundle(const StoredBundle& bundle, const TaskId& task, U
   return check_unit_result_manifest(*manifest, task, unit, outcome);
 }
 
+/// What a task comes to.
+struct Whole {
+  StoredBundle bundle;
+  std::int64_t good = 0, empty = 0;  ///< units that are good; those of them that left no output
+};
+
 /// One bundle out of those of all units; the unit's own when there is just one.
-Result<StoredBundle> assemble(const Home& home, const TaskId& task, const std::map<UnitNumber, Requester::Accepted>& units) {
+Result<Whole> assemble(const Home& home, const TaskId& task, const std::map<UnitNumber, Requester::Accepted>& units) {
+  Whole whole;
   std::vector<UnitFolder> folders;
   for (const auto& [unit, accepted] : units) {
     auto bundle = find_bundle(home.result_dir(accepted.result));
     if (!bundle) return fail(bundle.error().code, "the result of unit " + std::to_string(unit) + " is gone: " + bundle.error().message);
-    if (units.size() == 1) return bundle;
+    if (accepted.outcome.good()) {
+      ++whole.good;
+      const auto& files = bundle->torrent.files;
+      whole.empty += std::none_of(files.begin(), files.end(), [](const auto& file) { return file.path.starts_with("out/"); });
+    }
+    if (units.size() == 1) {
+      whole.bundle = std::move(*bundle);
+      return whole;
+    }
     folders.push_back({unit, bundle->dir()});
   }
   const Bytes manifest = whole_result_manifest(task, static_cast<UnitNumber>(units.size()));
@@ -48,13 +63,17 @@ Result<StoredBundle> assemble(const Home& home, const TaskId& task, const std::m
   const std::string parent = home.result_dir(rename_id<ResultId>(torrent->v2_hash));
   if (auto there = find_bundle(parent)) {
     fs::remove_all(dir, ec);
-    return there;
+    whole.bundle = std::move(*there);
+    return whole;
   }
   fs::create_directories(parent, ec);
   fs::remove_all(parent + "/" + name, ec);
   fs::rename(dir, parent + "/" + name, ec);
   if (ec) return fail(Code::io, "cannot move the result to " + parent + ": " + ec.message());
-  return keep_bundle(*torrent, parent);
+  auto kept = keep_bundle(*torrent, parent);
+  if (!kept) return kept.error();
+  whole.bundle = std::move(*kept);
+  return whole;
 }
 
 /// All that was revealed for an offer, and the units' torrents: who agreed on what.
@@ -92,6 +111,8 @@ std::vector<SignedReveal> kept_reveals(const Store& store, const OfferId& offer)
 
 RequesterRole::RequesterRole(Node& node, TaskRecord record, StoredBundle task, Watcher watcher)
     : node_(node), record_(std::move(record)), task_(std::move(task)), watcher_(std::move(watcher)), requester_(requester_options(node, record_)) {
+  if (auto earlier = find_task_record(node.store(), record_.offer.task); earlier && offer_id(encode(earlier->offer)) != requester_.id())
+    if (auto retired = retire_task_record(node.writing(), std::move(*earlier), node.now()); !retired) node.give_up(retired.error());
   node.store().scan("unit", [&](std::string_view key, std::string_view value) { requester_.restore_unit(key, value); });
   node.store().scan("award", [&](std::string_view, std::string_view value) { requester_.restore_award(value); });
   node.store().scan("paid", [&](std::string_view key, std::string_view value) { requester_.restore_paid(key, value); });
@@ -137,11 +158,18 @@ void RequesterRole::update_record() {
   record_.disputed = counts.disputed;
   record_.replicas = counts.replicas;
   record_.paid_micro = counts.paid_micro;
+  record_.waiting_for = requester_.waiting_for();
   record_.updated_ms = record_saved_ms_ = node_.now();
   record_stale_ = false;
   record_.explain.clear();
   for (const auto& [farmer, why] : requester_.explain(node_.now())) record_.explain.push_back(to_hex(farmer) + ": " + why);
   node_.carry(Save{task_bucket, Bytes(task().view()), encode_task_record(record_)});
+}
+
+void RequesterRole::interrupt() {
+  if (gone_) return;
+  record_.state = "interrupted";
+  update_record();
 }
 
 void RequesterRole::carry(const Send& effect) { node_.carry(effect); }
@@ -167,8 +195,18 @@ void RequesterRole::written(const AwardId& award, const Result<Block>& block) {
 
 void RequesterRole::fetched(UnitNumber unit, const Result<StoredBundle>& bundle) {
   --busy_;
-  if (bundle) hear(ResultFetched{unit, true, {}});
-  else hear(ResultFetched{unit, false, bundle.error().message});
+  if (!bundle) return hear(ResultFetched{unit, false, bundle.error().message});
+  if (const auto* accepted = requester_.accepted(unit); accepted && !accepted->outcome.good()) remember_failure(unit, *accepted, *bundle);
+  hear(ResultFetched{unit, true, {}});
+}
+
+/// With the unit's own record, so that a later run knows why, too.
+void RequesterRole::remember_failure(UnitNumber unit, const Requester::Accepted& accepted, const StoredBundle& bundle) {
+  auto& failures = record_.failures;
+  if (failures.size() >= max_failures_kept || std::any_of(failures.begin(), failures.end(), [&](const UnitFailure& each) { return each.unit == unit; })) return;
+  auto manifest = read_file(bundle.dir() + "/manifest");
+  failures.push_back({unit, manifest ? failed_index_in(*manifest) : -1, accepted.outcome, accepted.detail, accepted.stderr_tail});
+  update_record();
 }
 
 void RequesterRole::carry(const FetchResult& effect) {
@@ -204,31 +242,35 @@ void RequesterRole::carry(const FetchResult& effect) {
 
 void RequesterRole::carry(const AssembleResult&) {
   ++busy_;
-  node_.work([this, home = node_.home(), task = task(), units = requester_.accepted(), out = record_.out, offer = requester_.signed_offer(),
+  node_.work([this, home = node_.home(), task = task(), units = requester_.accepted(), folder = output_folder(), offer = requester_.signed_offer(),
               reveals = kept_reveals(node_.store(), requester_.id())]() -> std::function<void()> {
-    auto bundle = assemble(home, task, units);
-    Result<void> copied;
-    if (bundle) copied = export_outputs(bundle->torrent, bundle->dir(), out);
-    if (bundle && copied) copied = write_torrent_and_twin(*bundle, out);
+    auto whole = assemble(home, task, units);
+    Result<void> saved;
+    if (whole && whole->good > 0) saved = save_outputs(whole->bundle, folder);
     Result<StoredBundle> certificate = fail(Code::not_found, "");
-    if (bundle && copied) certificate = certify(home, offer, task, rename_id<ResultId>(bundle->torrent.v2_hash), units, reveals);
-    return [this, bundle, copied, certificate] {
+    if (whole) certificate = certify(home, offer, task, rename_id<ResultId>(whole->bundle.torrent.v2_hash), units, reveals);
+    return [this, whole, saved, certificate] {
       --busy_;
-      auto failed = [this](const Error& error) { hear(ResultAssembled{false, error.code == Code::invalid, error.message, {}, {}, 0, {}, {}}); };
-      if (!bundle) return failed(bundle.error());
-      if (!copied) return failed(copied.error());
-      const Torrent& torrent = bundle->torrent;
-      record_.result = rename_id<ResultId>(torrent.v2_hash);
-      record_.result_v1 = torrent.v1_hash;
-      record_.result_name = torrent.name;
-      record_.result_bytes = torrent.total_size;
-      node_.offer(*bundle, Node::Twin::yes);
-      ResultAssembled assembled{true, false, {}, record_.result, record_.result_v1, record_.result_bytes, {}, {}};
+      if (!whole) return hear(ResultAssembled{false, whole.error().code == Code::invalid, whole.error().message, {}, {}, 0, {}, {}});
+      const Torrent& torrent = whole->bundle.torrent;
+      ResultAssembled assembled{true, false, {}, rename_id<ResultId>(torrent.v2_hash), torrent.v1_hash, torrent.total_size, {}, {}};
+      if (whole->good > 0) {
+        record_.result = assembled.result;
+        record_.result_v1 = torrent.v1_hash;
+        record_.result_name = torrent.name;
+        record_.result_bytes = torrent.total_size;
+        record_.empty = whole->empty;
+      }
+      if (!saved) {  // what farmers agreed on stands, and is in the home
+        record_.out.clear();
+        save_problem_ = saved.error().message;
+      }
+      node_.offer(whole->bundle, Node::Twin::yes);
       if (certificate) {
         assembled.certificate = certificate->torrent.v2_hash;
         assembled.certificate_v1 = certificate->torrent.v1_hash;
         node_.offer(*certificate, Node::Twin::no);
-        node_.remember_certificate(record_.result, certificate->torrent);
+        node_.remember_certificate(assembled.result, certificate->torrent);
       }
       hear(std::move(assembled));
     };
@@ -238,7 +280,7 @@ void RequesterRole::carry(const AssembleResult&) {
 void RequesterRole::carry(const Finished& effect) {
   // What stopped on an error of this machine goes on at the next run.
   record_.state = effect.ending == Ending::error ? "interrupted" : std::string(ending_word(effect.ending));
-  record_.reason = effect.reason;
+  record_.reason = save_problem_.empty() ? effect.reason : "not saved: " + save_problem_;
   update_record();
   // What was kept to go on after a crash is of no use any more; the certificate has the reveals.
   if (effect.ending == Ending::done || effect.ending == Ending::failed)

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/results.h"
+#include "cli/output_folder.h"
 #include "cli/task_record.h"
 #include "core/requester.h"
 
@@ -28,6 +28,8 @@ class RequesterRole {
   bool owns(const AwardId& award) const { return requester_.owns(award); }
   const TaskId& task() const { return record_.offer.task; }
   const Requester& requester() const { return requester_; }
+  /// From inside the loop, when the node leaves: the task is on record as interrupted, and the next run goes on with it.
+  void interrupt();
   /// Over, and nothing that was started for it is still under way.
   bool gone() const { return gone_ && busy_ == 0; }
 
@@ -44,7 +46,9 @@ class RequesterRole {
   void carry(const Finished& effect);
   void written(const AwardId& award, const Result<Block>& block);
   void fetched(UnitNumber unit, const Result<StoredBundle>& bundle);
+  void remember_failure(UnitNumber unit, const Requester::Accepted& accepted, const StoredBundle& bundle);
   void update_record();
+  OutputFolder output_folder() const { return {record_.out, task(), record_.offer.units}; }
 
   Node& node_;
   TaskRecord record_;
@@ -53,6 +57,7 @@ class RequesterRole {
   Requester requester_;
   std::vector<RequesterEvent> pending_;
   bool started_ = false, gone_ = false;
+  std::string save_problem_;  // why the outputs are in the home alone
   int busy_ = 0;  // fetches and jobs of workers that will come back
   TimeMs due_ms_ = 0, record_saved_ms_ = 0;
   bool record_stale_ = false;  ///< something happened since what `status` shows was saved

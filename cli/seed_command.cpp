@@ -1,26 +1,29 @@
 // `tnode seed`: offers a task, coordinates until it is over, saves the result.
+#include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <optional>
 
 #include "cli/bundle_disk.h"
 #include "cli/commands.h"
 #include "cli/control.h"
-#include "cli/magnets.h"
 #include "cli/node.h"
 #include "cli/offer_terms.h"
 #include "cli/output.h"
 #include "cli/pack.h"
-#include "cli/quantities.h"
 #include "cli/requester_role.h"
 #include "cli/runtime_store.h"
+#include "cli/seed_report.h"
 #include "cli/signals.h"
 #include "cli/task_file.h"
 #include "core/amount.h"
+#include "core/bundle_paths.h"
 
 namespace tnode {
 namespace fs = std::filesystem;
@@ -51,9 +54,24 @@ Result<PackedTask> open_torrent(const Home& home, const std::string& path, const
   return PackedTask{*bundle, *spec, terms};
 }
 
-constexpr UnitNumber few_units = 64;  // with more of them only what is out of the ordinary gets a line each
+constexpr TimeMs waiting_check_ms = 5'000;    // how long units may wait before a line says for what
+constexpr TimeMs waiting_repeat_ms = 60'000;  // the same line again
 
-/// The state of one `seed`: what is shown, and how it ended.
+ExitStatus status_of(Ending ending, const TaskRecord& record) {
+  switch (ending) {
+    case Ending::done: return record.out.empty() ? exit_error : exit_done;  // it stands, but is not where it was to go
+    case Ending::failed: return exit_task_failed;
+    case Ending::no_quorum: return exit_no_quorum;
+    case Ending::timeout: return exit_timeout;
+    case Ending::no_bids: return exit_no_bids;
+    case Ending::no_credit: return exit_no_credit;
+    case Ending::cancelled:
+    case Ending::error: return exit_error;
+  }
+  return exit_error;
+}
+
+/// The state of one `seed`, and how it ended.
 class SeedCommand {
  public:
   SeedCommand(const GlobalOptions& global, const SeedOptions& options) : global_(global), options_(options), output_(global) {}
@@ -61,29 +79,28 @@ class SeedCommand {
 
  private:
   std::optional<int> prepare();
+  std::optional<int> choose_folder();
   std::optional<int> answer_at_once();
   int dry_run(const TaskFile& task);
   int coordinate();
   int detach();
+  void announce(const TaskRecord& record);
+  void go_to_background();
+  void say_what_is_waited_for();
   Result<void> write_torrents() const;
-  void show(const Note& note);
-  void show_end(const TaskRecord& record, Ending ending, const Requester& requester);
-  Json summary(const TaskRecord& record, const std::map<NodeKey, Micro>& paid) const;
-  std::string files_text(const TaskRecord& record) const;
-  std::string result_text(const TaskRecord& record, const std::map<NodeKey, Micro>& paid) const;
-  std::string task_magnet() const { return magnet_of(task_.bundle.torrent.v2_hash, task_.bundle.torrent.v1_hash, task_.terms.name, endpoint_); }
-  std::string result_magnet(const TaskRecord& record) const {
-    return record.result.is_zero() ? "" : magnet_of(rename_id<Hash>(record.result), record.result_v1, record.result_name, endpoint_);
-  }
+  OutputFolder folder() const { return {options_.out, rename_id<TaskId>(task_.bundle.torrent.v2_hash), unit_count(task_.spec)}; }
 
   GlobalOptions global_;
   SeedOptions options_;
   Output output_;
   std::optional<Home> home_;
   PackedTask task_;
-  std::string endpoint_, torrent_path_;
+  std::string torrent_path_;
+  std::optional<SeedReport> report_;
   std::unique_ptr<Node> node_;
-  std::int64_t accepted_ = 0;
+  int log_ = -1, started_ = -1;  // of --detach: where it goes on to write, and whom it tells that it stands
+  std::string waiting_said_;
+  TimeMs waiting_said_ms_ = 0;
   int status_ = exit_error;
 };
 
@@ -92,10 +109,9 @@ int SeedCommand::run() {
   if (!home) return fail_with(home.error());
   home_ = *home;
   if (auto over = prepare()) return *over;
-  if (!options_.detach)
-    if (auto over = answer_at_once()) return *over;
-  if (options_.detach) return detach();
-  return coordinate();
+  if (auto over = choose_folder()) return *over;
+  if (auto over = answer_at_once()) return *over;
+  return options_.detach ? detach() : coordinate();
 }
 
 std::optional<int> SeedCommand::prepare() {
@@ -105,6 +121,7 @@ std::optional<int> SeedCommand::prepare() {
     for (const auto& problem : read.problems) std::fprintf(stderr, "%s\n", problem.shown().c_str());
     return exit_usage;
   }
+  for (const auto& warning : read.warnings) output_.line("note: " + warning.shown());
   if (options_.dry_run && !is_torrent) return dry_run(*read.task);
   if (auto made = home_->make(); !made) return fail_with(made.error());
   if (is_torrent) {
@@ -123,15 +140,30 @@ std::optional<int> SeedCommand::prepare() {
     task_ = {std::move(*bundle), read.task->spec, read.task->terms};
   }
   torrent_path_ = is_torrent ? options_.task : fs::absolute(file_name_of(task_.terms.name) + ".torrent").string();
-  if (options_.out.empty()) options_.out = file_name_of(task_.terms.name) + "-result";
-  options_.out = fs::absolute(options_.out).lexically_normal().string();
+  report_.emplace(output_, *home_, task_, options_.passing);
   if (options_.torrent_only) {
     if (auto written = write_torrents(); !written) return fail_with(written.error());
-    output_.answer(Json{{"task_id", to_hex(task_.bundle.torrent.v2_hash)}, {"task_magnet", task_magnet()}, {"torrent", torrent_path_}},
-                   "task      " + to_hex(task_.bundle.torrent.v2_hash) + "\nmagnet    " + task_magnet() + "\ntorrent   " + torrent_path_ + "\n", to_hex(task_.bundle.torrent.v2_hash));
+    const std::string id = to_hex(task_.bundle.torrent.v2_hash), magnet = report_->task_magnet();
+    output_.answer(Json{{"task_id", id}, {"task_magnet", magnet}, {"torrent", torrent_path_}}, "task      " + id + "\nmagnet    " + magnet + "\ntorrent   " + torrent_path_ + "\n", id);
     return exit_done;
   }
   return std::nullopt;
+}
+
+/// Where the outputs are to go is looked at before anything is paid for.
+std::optional<int> SeedCommand::choose_folder() {
+  const bool named = !options_.out.empty();
+  options_.out = folder_path(named ? options_.out : file_name_of(task_.terms.name) + "-result");
+  auto good = check_writable(folder());
+  if (good && named && !options_.overwrite) good = check_unmixed(folder());
+  if (good && !named && !options_.overwrite) {
+    auto free = free_folder(folder());
+    if (!free) good = free.error();
+    else options_.out = free->dir;
+  }
+  if (good) return std::nullopt;
+  (void)fail_with(good.error());
+  return good.error().code == Code::io ? exit_error : exit_usage;
 }
 
 int SeedCommand::dry_run(const TaskFile& task) {
@@ -144,12 +176,17 @@ int SeedCommand::dry_run(const TaskFile& task) {
   for (const auto& part : runs.front().argv) first_run += " " + part;
   std::string text = "task      " + task.terms.name + ": " + std::to_string(index_count(task.spec)) + " indices in " + std::to_string(units) + " units\n" +
                      "quorum    " + std::to_string(task.terms.agree) + " must agree, at most " + std::to_string(task.terms.max_replicas) + " try\n" +
-                     "cost      at most " + credits(low) + " credits when all agree at once, " + credits(high) + " at worst\n" +
+                     "cost      up to " + credits(low) + " credits when all agree at once, " + credits(high) + " when every unit needs " + std::to_string(task.terms.max_replicas) + " tries\n" +
                      "first run" + first_run + "\n";
   Json json{{"name", task.terms.name}, {"indices", index_count(task.spec)}, {"units", units}, {"agree", task.terms.agree}, {"max", task.terms.max_replicas}};
   if (low) json["cost_likely_micro"] = *low;
   if (high) json["cost_high_micro"] = *high;
   output_.answer(json, text, task.terms.name);
+  if (auto store = open_store_for_reading(*home_)) {
+    const Balance balance = (*store)->balance();
+    const Micro free = balance.balance_micro - balance.held_micro + balance.line_micro;
+    if (!low || *low > free) output_.line("note: this node has " + format_credits(free) + " credits free; what farmers bid may be less than market.max_price");
+  }
   return exit_done;
 }
 
@@ -163,16 +200,17 @@ std::optional<int> SeedCommand::answer_at_once() {
   if (!record || record->state != "done") return std::nullopt;
   auto bundle = find_bundle(home_->result_dir(record->result));
   if (!bundle) return std::nullopt;
-  if (auto copied = export_outputs(bundle->torrent, bundle->dir(), options_.out); !copied) return fail_with(copied.error());
-  if (auto written = write_torrent_and_twin(*bundle, options_.out); !written) return fail_with(written.error());
+  if (auto saved = save_outputs(*bundle, folder()); !saved) return fail_with(saved.error());
   record->out = options_.out;
+  record->reason.clear();
   std::map<NodeKey, Micro> paid;
   const OfferId offer = offer_id(encode(record->offer));
   (*store)->scan("paid", [&](std::string_view name, std::string_view value) {
     if (name.substr(0, 32) == offer.view() && value.size() > 32) paid[*NodeKey::from_bytes(value.substr(0, 32))] += std::atoll(std::string(value.substr(32)).c_str());
   });
-  output_.line("this task was done before; its answer is here (--again computes it anew)");
-  output_.answer(summary(*record, paid), result_text(*record, paid), to_hex(record->result));
+  const std::string differing = differing_terms(*record, task_.terms);
+  output_.line("this task was done before; its answer is here" + (differing.empty() ? "" : ", under the terms of then: " + differing) + " (--again computes it anew)");
+  report_->answer(*record, paid);
   return exit_done;
 }
 
@@ -184,23 +222,31 @@ int SeedCommand::coordinate() {
   if (!node) return fail_with(node.error());
   node_ = std::move(*node);
   node_->on_problem([this](const std::string& what) { if (output_.verbose()) output_.problem(what); });
-  endpoint_ = node_->swarm().listen_endpoint();
+  report_->listens(node_->swarm().listen_endpoint());
 
   auto made = record_for(*node_, task_, options_.out, !options_.again);
   if (!made) {
     (void)fail_with(made.error());
     return made.error().code == Code::invalid ? exit_usage : exit_error;
   }
-  TaskRecord record = std::move(made->record);
-  if (made->goes_on) output_.line("going on with the offer of an earlier run");
-  output_.line("task " + to_hex(task_.bundle.torrent.v2_hash) + "  \"" + task_.terms.name + "\", " + std::to_string(record.offer.units) + (record.offer.units == 1 ? " unit" : " units"));
-  output_.line("     " + task_magnet());
-  if (auto runtime = runtime_id(task_.spec.runtime); runtime && !find_runtime(*home_, *runtime))
-    output_.line("the runtime " + short_hex(*runtime) + " is not in this home: farmers look for it in the swarm");
-  output_.event("task", {{"task_id", to_hex(record.offer.task)}, {"task_magnet", task_magnet()}, {"name", task_.terms.name}, {"units", record.offer.units}, {"listen", endpoint_}});
-  node_->add(std::make_unique<RequesterRole>(*node_, std::move(record), task_.bundle,
-                                             RequesterRole::Watcher{[this](const Note& note) { show(note); },
-                                                                    [this](const TaskRecord& ended, Ending ending, const Requester& requester) { show_end(ended, ending, requester); }}));
+  const TaskRecord record = made->record;
+  node_->add(std::make_unique<RequesterRole>(*node_, std::move(made->record), task_.bundle,
+                                             RequesterRole::Watcher{[this](const Note& note) { report_->show(note); },
+                                                                    [this](const TaskRecord& ended, Ending ending, const Requester& requester) {
+                                                                      report_->show_end(ended, ending, requester.paid_by_farmer());
+                                                                      status_ = status_of(ending, ended);
+                                                                      node_->leave();
+                                                                    }}));
+  // Once the offer is on record, other commands know of it.
+  node_->after_commit([this, record, goes_on = made->goes_on] {
+    if (options_.detach) go_to_background();
+    if (goes_on) {
+      const std::string differing = differing_terms(record, task_.terms);
+      output_.line("going on with the offer of an earlier run" + (differing.empty() ? "" : " and its terms: " + differing + " (--again offers it anew)"));
+    }
+    announce(record);
+    say_what_is_waited_for();
+  });
   node_->work([this]() -> std::function<void()> {
     auto written = write_torrents();
     return [this, written] { if (!written) output_.problem(written.error().message); };
@@ -213,7 +259,9 @@ int SeedCommand::coordinate() {
   std::optional<ControlFolder> control(std::in_place, *node_, std::move(asked));
   signals.on_signal([this](int) {
     node_->post([this] {
-      output_.line("interrupted; what is leased stays leased. The same command goes on, `tnode cancel " + to_hex(task_.bundle.torrent.v2_hash).substr(0, 12) + "` gives it up");
+      const std::string give_up = home_->command("cancel " + to_hex(task_.bundle.torrent.v2_hash).substr(0, 12));
+      if (!options_.passing) output_.line("interrupted; what is leased stays leased. The same command goes on, `" + give_up + "` gives it up");
+      for (const auto& requester : node_->requesters()) requester->interrupt();
       status_ = exit_error;
       node_->leave();
     });
@@ -226,117 +274,79 @@ int SeedCommand::coordinate() {
   return status_;
 }
 
+void SeedCommand::announce(const TaskRecord& record) {
+  const std::string id = to_hex(record.offer.task), magnet = report_->task_magnet();
+  output_.line("task " + id + "  \"" + task_.terms.name + "\", " + counted(record.offer.units, "unit"));
+  output_.line("     " + magnet);
+  if (auto runtime = runtime_id(task_.spec.runtime); runtime && !find_runtime(*home_, *runtime))
+    output_.line("the runtime " + short_hex(*runtime) + " is not in this home: farmers look for it in the swarm");
+  output_.event("task", {{"task_id", id}, {"task_magnet", magnet}, {"name", task_.terms.name}, {"units", record.offer.units}, {"listen", node_->swarm().listen_endpoint()}});
+}
+
+/// While nobody works on what is left: a line that says why, when that changes and every now and then.
+void SeedCommand::say_what_is_waited_for() {
+  node_->later(waiting_check_ms, [this] {
+    std::string waiting;
+    for (const auto& requester : node_->requesters()) waiting = requester->requester().waiting_for();
+    const bool again = waiting != waiting_said_ || node_->now() >= waiting_said_ms_ + waiting_repeat_ms;
+    if (!waiting.empty() && again) {
+      output_.line("waiting  " + waiting);
+      output_.event("waiting", {{"for", waiting}});
+      waiting_said_ms_ = node_->now();
+    }
+    waiting_said_ = waiting;
+    say_what_is_waited_for();
+  });
+}
+
 /// NAME.torrent beside the user, and its v1-only twin for clients that read no hybrids.
 Result<void> SeedCommand::write_torrents() const { return write_torrent_and_twin(task_.bundle, torrent_path_.substr(0, torrent_path_.size() - std::string_view(".torrent").size())); }
 
-void SeedCommand::show(const Note& note) {
-  output_.event(note);
-  const std::string who = field(note, "farmer").substr(0, 12);
-  const auto units = task_.spec.array.batch > 0 ? unit_count(task_.spec) : 1;
-  const bool few = units <= few_units || output_.verbose();
-  if (note.what == "bid") output_.line("bid      " + who + "  " + format_credits(std::atoll(field(note, "price_micro").c_str())) + " credits a unit, " + field(note, "slots") + " slots, " + field(note, "platform"));
-  else if (note.what == "refused" && field(note, "reason") == "preparing_runtime") output_.line("runtime  " + who + "  gets the task's runtime before it bids");
-  else if (note.what == "refused") output_.line("refused  " + who + "  " + field(note, "reason") + " " + field(note, "detail"));
-  else if (note.what == "lost") output_.line("lost     " + who + "  units " + field(note, "units") + ": " + field(note, "reason"));
-  else if (note.what == "escalate") output_.line("differ   unit " + field(note, "unit") + ": the votes do not agree, asking farmer number " + field(note, "replicas"));
-  else if (note.what == "disputed") output_.line("disputed unit " + field(note, "unit") + ": no agreement among " + field(note, "votes") + " votes");
-  else if (note.what == "fetch_failed") output_.line("fetch    unit " + field(note, "unit") + ": " + field(note, "reason"));
-  else if (note.what == "award" && few) output_.line("award    " + who + "  units " + field(note, "units"));
-  else if (note.what == "paid" && few) output_.line("paid     " + who + "  " + format_credits(std::atoll(field(note, "amount_micro").c_str())) + " credits");
-  else if (note.what == "accepted") {
-    ++accepted_;
-    if (few || field(note, "outcome") != "exited" || field(note, "exit_code") != "0") {
-      std::string names;
-      for (std::size_t at = 0; at < field(note, "farmers").size(); at += 65) names += (names.empty() ? "" : " + ") + field(note, "farmers").substr(at, 12);
-      const bool good = field(note, "outcome") == "exited" && field(note, "exit_code") == "0";
-      output_.line("agreed   unit " + field(note, "unit") + "  " + field(note, "result_id").substr(0, 12) + "  by " + names + (good ? "" : "  (" + field(note, "outcome") + ", exit " + field(note, "exit_code") + ")"));
-    }
-    output_.progress("units", accepted_, units, "");
-  }
-}
-
-Json SeedCommand::summary(const TaskRecord& record, const std::map<NodeKey, Micro>& paid) const {
-  Json farmers = Json::array();
-  for (const auto& [key, amount] : paid) farmers.push_back({{"key", to_hex(key)}, {"paid_micro", amount}});
-  Json json{{"task_id", to_hex(record.offer.task)}, {"task_magnet", task_magnet()}, {"name", record.offer.name}, {"state", record.state}};
-  if (!record.reason.empty()) json["reason"] = record.reason;
-  json["result_id"] = record.result.is_zero() ? Json() : Json(to_hex(record.result));
-  json["result_magnet"] = record.result.is_zero() ? Json() : Json(result_magnet(record));
-  json["result_bytes"] = record.result_bytes;
-  json["units"] = record.offer.units;
-  json["accepted"] = record.accepted + record.failed;
-  json["failed"] = record.failed;
-  json["disputed"] = record.disputed;
-  json["replicas"] = record.replicas;
-  json["paid"] = record.paid_micro;
-  json["paid_micro"] = record.paid_micro;
-  json["farmers"] = farmers;
-  json["out"] = record.result.is_zero() ? Json() : Json(record.out);
-  json["result_torrent"] = record.result.is_zero() ? Json() : Json(record.out + ".torrent");
-  return json;
-}
-
-/// Where the outputs are; each of them by name when they are few.
-std::string SeedCommand::files_text(const TaskRecord& record) const {
-  constexpr std::size_t few_files = 24;
-  std::string text = "files     " + record.out + "\n";
-  auto bundle = find_bundle(home_->result_dir(record.result));
-  if (!bundle || bundle->torrent.files.size() > few_files + 1) return text;
-  for (const auto& file : bundle->torrent.files)
-    if (file.path.starts_with("out/")) text += "          " + record.out + file.path.substr(3) + "  " + format_size(file.size) + "\n";
-  return text;
-}
-
-std::string SeedCommand::result_text(const TaskRecord& record, const std::map<NodeKey, Micro>& paid) const {
-  std::string text;
-  if (!record.result.is_zero()) {
-    text += "result    " + to_hex(record.result) + "  " + format_size(record.result_bytes) + "\nmagnet    " + result_magnet(record) + "\n" + files_text(record);
-  }
-  text += "units     " + std::to_string(record.accepted) + " of " + std::to_string(record.offer.units) + " good";
-  if (record.failed > 0) text += ", " + std::to_string(record.failed) + " failed";
-  if (record.disputed > 0) text += ", " + std::to_string(record.disputed) + " disputed";
-  text += "\npaid      " + format_credits(record.paid_micro) + " credits";
-  for (const auto& [key, amount] : paid) text += "\n          " + short_hex(key) + "  " + format_credits(amount);
-  return text + "\n";
-}
-
-void SeedCommand::show_end(const TaskRecord& record, Ending ending, const Requester& requester) {
-  const auto& paid = requester.paid_by_farmer();
-  for (const auto& [unit, accepted] : requester.accepted()) {
-    if (accepted.outcome.good()) continue;
-    output_.problem("unit " + std::to_string(unit) + " failed: " + std::string(outcome_word(accepted.outcome.kind)) +
-                    (accepted.outcome.kind == OutcomeKind::exited ? " with status " + std::to_string(accepted.outcome.exit_code) : "") + (accepted.detail.empty() ? "" : ": " + accepted.detail));
-    if (!accepted.stderr_tail.empty()) output_.line(accepted.stderr_tail);
-  }
-  if (ending != Ending::done && !record.reason.empty()) output_.problem(record.reason);
-  if (ending == Ending::no_bids || ending == Ending::no_quorum)
-    for (const auto& line : record.explain) output_.line("  " + line);
-  output_.answer(summary(record, paid), result_text(record, paid), record.result.is_zero() ? to_hex(record.offer.task) : to_hex(record.result));
-  switch (ending) {
-    case Ending::done: status_ = exit_done; break;
-    case Ending::failed: status_ = exit_task_failed; break;
-    case Ending::no_quorum: status_ = exit_no_quorum; break;
-    case Ending::timeout: status_ = exit_timeout; break;
-    case Ending::no_bids: status_ = exit_no_bids; break;
-    case Ending::no_credit: status_ = exit_no_credit; break;
-    case Ending::cancelled:
-    case Ending::error: status_ = exit_error; break;
-  }
-  node_->leave();
-}
-
-/// Goes on in the background, with a log in the home.
+/// Goes on in the background, with a log in the home. What keeps it from starting is said here, with its exit status.
 int SeedCommand::detach() {
   const std::string id = to_hex(task_.bundle.torrent.v2_hash), log = home_->logs_dir() + "/" + id.substr(0, 16) + ".log";
-  output_.answer(Json{{"task_id", id}, {"task_magnet", task_magnet()}, {"log", log}}, "task      " + id + "\nlog       " + log + "\nwatch     tnode status " + id.substr(0, 12) + "\n", id);
-  pid_t child = fork();
-  if (child < 0) return fail_with(fail(Code::io, "cannot start a background process"));
-  if (child > 0) return exit_done;
-  setsid();
+  log_ = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (log_ < 0) return fail_with(fail(Code::io, "cannot write " + log + ": " + std::strerror(errno)));
+  int started[2];
+  if (pipe2(started, O_CLOEXEC) != 0) return fail_with(fail(Code::io, "cannot start a background process: " + std::string(std::strerror(errno))));
   std::fflush(nullptr);
-  if (!freopen(log.c_str(), "a", stdout) || !freopen(log.c_str(), "a", stderr) || !freopen("/dev/null", "r", stdin)) return exit_error;
-  if (auto over = answer_at_once()) return *over;
-  return coordinate();
+  const pid_t child = fork();
+  if (child < 0) return fail_with(fail(Code::io, "cannot start a background process: " + std::string(std::strerror(errno))));
+  if (child == 0) {
+    setsid();
+    close(started[0]);
+    started_ = started[1];
+    return coordinate();
+  }
+  close(started[1]);
+  std::string listens;
+  char text[64];
+  for (ssize_t got; (got = read(started[0], text, sizeof text)) != 0;) {
+    if (got < 0 && errno != EINTR) break;
+    if (got > 0) listens.append(text, static_cast<std::size_t>(got));
+  }
+  if (!listens.empty()) {
+    report_->listens(listens);
+    output_.answer(Json{{"task_id", id}, {"task_magnet", report_->task_magnet()}, {"log", log}}, "task      " + id + "\nlog       " + log + "\nwatch     " + home_->command("status " + id.substr(0, 12)) + "\n", id);
+    return exit_done;
+  }
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+  return WIFEXITED(status) ? WEXITSTATUS(status) : exit_error;
+}
+
+/// The node listens and the offer is on record: from here on the log hears of it, and the command that was typed returns.
+void SeedCommand::go_to_background() {
+  std::fflush(nullptr);
+  const int nowhere = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  dup2(nowhere, STDIN_FILENO);
+  dup2(log_, STDOUT_FILENO);
+  dup2(log_, STDERR_FILENO);
+  close(nowhere);
+  const std::string listens = node_->swarm().listen_endpoint();
+  const bool told = write(started_, listens.data(), listens.size()) == static_cast<ssize_t>(listens.size());
+  close(started_);
+  if (!told) output_.problem("the command that started this was gone before it could be told");
 }
 
 }  // namespace

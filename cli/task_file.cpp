@@ -1,7 +1,11 @@
 // The task.yaml reader: see task_file.h. Goes through the tree key by key and collects problems instead of stopping at the first.
 #include "cli/task_file.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <initializer_list>
@@ -9,6 +13,7 @@
 
 #include "cli/bundle_disk.h"
 #include "cli/quantities.h"
+#include "cli/task_file_keys.h"
 #include "cli/task_file_warm.h"
 #include "core/amount.h"
 #include "core/bundle_paths.h"
@@ -19,31 +24,7 @@ namespace fs = std::filesystem;
 namespace {
 
 using Kind = TreeNode::Kind;
-using Words = std::vector<std::string>;
-
-const Words task_keys{"tnode", "name", "command", "env", "runtime", "warm", "inputs", "outputs", "array", "resources", "timeouts", "quorum", "market"};
-const Words terms_keys{"name", "warm", "timeouts", "quorum", "market"};
-const Words input_keys{"from", "to"}, array_keys{"range", "values", "lines", "batch"}, resource_keys{"cpus", "memory", "disk"},
-    timeout_keys{"queue", "run", "total"}, quorum_keys{"agree", "max"}, market_keys{"max_price"};
-const std::vector<std::pair<std::string, const Words*>> sections{
-    {"array", &array_keys}, {"resources", &resource_keys}, {"timeouts", &timeout_keys}, {"quorum", &quorum_keys}, {"market", &market_keys}};
-
-std::string joined(const Words& words) {
-  std::string text;
-  for (const auto& word : words) text += (text.empty() ? "" : ", ") + word;
-  return text;
-}
-
-const char* kind_word(const TreeNode& node) {
-  switch (node.kind) {
-    case Kind::null: return "nothing";
-    case Kind::scalar: return "a single value";
-    case Kind::list: return "a list";
-    case Kind::map: return "a map";
-  }
-  return "";
-}
-
+using namespace task_file_keys;
 /// Without the prefix that says "manifest": the user wrote none.
 std::string core_words(const Error& error) {
   constexpr std::string_view prefix = "manifest: ";
@@ -58,11 +39,11 @@ std::string name_of_folder(const std::string& folder) {
 
 class Reader {
  public:
-  Reader(std::string folder, std::vector<TaskFileProblem>& problems) : folder_(std::move(folder)), problems_(problems) {}
+  Reader(std::string folder, TaskFileResult& result) : folder_(std::move(folder)), problems_(result.problems), warnings_(result.warnings) {}
 
   TaskFile read(const TreeNode& root) {
     task_.terms.name = name_of_folder(folder_);
-    if (!map(root, "a task is a map of keys such as 'tnode: 1' and 'command: […]'", task_keys)) return {};
+    if (!map(root, "a map of keys such as 'tnode: 1' and 'command: […]'", task_keys)) return {};
     version(root);
     name(root.find("name"));
     command(root);
@@ -107,16 +88,9 @@ class Reader {
       return false;
     }
     for (const auto& entry : node.entries)
-      if (std::find(known.begin(), known.end(), entry.key.text) == known.end()) complain(entry.key, "unknown key " + quoted_name(entry.key.text) + unknown_key_hint(entry.key.text, known));
+      if (&known == &terms_keys && has(task_keys, entry.key.text) && !has(terms_keys, entry.key.text)) complain(entry.key, quoted_name(entry.key.text) + " is part of the task itself; of a .torrent only terms can be set: " + joined(terms_keys));
+      else if (!has(known, entry.key.text)) complain(entry.key, "unknown key " + quoted_name(entry.key.text) + unknown_key_hint(entry.key.text, known));
     return true;
-  }
-
-  static std::string unknown_key_hint(const std::string& key, const Words& known) {
-    if (const auto near = nearest_word(key, known); !near.empty()) return "; did you mean '" + near + "'?";
-    for (const auto& [section, keys] : sections)
-      if (keys != &known && std::find(keys->begin(), keys->end(), key) != keys->end()) return "; did you mean '" + section + "." + key + "'?";
-    if (std::find(task_keys.begin(), task_keys.end(), key) != task_keys.end()) return "; '" + key + "' belongs at the top, not indented";
-    return "; known here: " + joined(known);
   }
 
   bool text(const TreeNode& node, const std::string& what, std::string& into) {
@@ -278,9 +252,19 @@ class Reader {
       auto found = list_folder(path.string());
       if (!found) return complain(*from, found.error().message);
       if (found->empty()) return complain(*from, "the folder " + quoted_name(source) + " holds no files, and a torrent carries files only");
+      for (const auto& file : *found)
+        if (!require_readable(*from, (path / file.path).string())) return;
+    } else if (!require_readable(*from, path.string())) {
+      return;
     }
     if (!to) target = path.filename().string();
     if (take_target(to ? *to : *from, target)) task_.inputs.push_back({path.string(), target});
+  }
+
+  bool require_readable(const TreeNode& at, const std::string& path) {
+    if (access(path.c_str(), R_OK) == 0) return true;
+    complain(at, "cannot read " + path + ": " + std::strerror(errno));
+    return false;
   }
 
   /// Checks a name below in/ against the rules and the inputs before it.
@@ -333,9 +317,20 @@ class Reader {
       integer(node->find("batch"), "how many consecutive indices make a unit", 1, max_indices, task_.spec.array.batch);
       has_values_ = values || lines;
     }
+    for (const TreeNode* user : placeholders_) warn_of_near_placeholder(*user);
     if (has_values_) return;
     for (const TreeNode* user : placeholders_)
       if (user->text.find("{value}") != std::string::npos) complain(*user, "uses {value}, but the task has no array.values or array.lines");
+  }
+
+  /// Braces mean much to other programs, so only what nearly is a word of ours is mentioned.
+  void warn_of_near_placeholder(const TreeNode& user) {
+    const Words known{"index", "value"};
+    for (std::size_t open = user.text.find('{'); open != std::string::npos; open = user.text.find('{', open + 1)) {
+      const std::string word = user.text.substr(open + 1, user.text.find_first_of("{}", open + 1) - open - 1);
+      const std::string near = has(known, word) ? "" : nearest_word(word, known);
+      if (!near.empty()) warnings_.push_back(user.problem(quoted_name("{" + word + "}") + " is passed on as it is; did you mean '{" + near + "}'?"));
+    }
   }
 
   void range(const TreeNode& node) {
@@ -432,7 +427,7 @@ class Reader {
   }
 
   std::string folder_;
-  std::vector<TaskFileProblem>& problems_;
+  std::vector<TaskFileProblem>&problems_, &warnings_;
   TaskFile task_;
   std::vector<std::string> targets_;             // "in/…" of every input so far
   std::vector<const TreeNode*> placeholders_;    // texts in which {index} and {value} are replaced
@@ -451,20 +446,21 @@ void settle(TaskFileResult& result, const std::string& shown_name) {
   problems.push_back({shown_name, 0, 0, "and " + std::to_string(left_out) + " more problems"});
 }
 
-TaskFileResult only_problem(const std::string& file, std::string text) { return {std::nullopt, {{file, 0, 0, std::move(text)}}}; }
+TaskFileResult only_problem(const std::string& file, std::string text) { return {std::nullopt, {{file, 0, 0, std::move(text)}}, {}}; }
 
 }  // namespace
 
 TaskFileResult read_task_file(const std::string& path, const std::vector<std::string>& settings) {
   std::error_code ec;
   const auto status = fs::status(path, ec);
+  if (ec && status.type() == fs::file_type::none) return only_problem(path, "cannot be looked at: " + ec.message());
   if (status.type() == fs::file_type::not_found) return only_problem(path, "there is no such file");
   if (status.type() == fs::file_type::directory) return only_problem(path, "is a folder; name the task.yaml in it");
   if (status.type() != fs::file_type::regular) return only_problem(path, "is no regular file");
   std::ifstream file(path, std::ios::binary);
   std::string text(max_tree_text_bytes + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (!file.is_open() || file.bad()) return only_problem(path, "cannot be read; check its permissions");
+  if (!file.is_open() || file.bad()) return only_problem(path, "cannot be read: " + std::string(std::strerror(errno)));
   text.resize(static_cast<std::size_t>(file.gcount()));
   const fs::path absolute = fs::absolute(path, ec).lexically_normal();
   return read_task_text(text, path, absolute.parent_path().string(), settings);
@@ -478,7 +474,7 @@ TaskFileResult read_task_text(std::string_view text, const std::string& shown_na
   if (root.kind == Kind::null && problems.empty()) problems.push_back({shown_name, 0, 0, "is empty; a task needs at least 'tnode: 1' and 'command: […]'"});
   if (root.kind != Kind::null) {
     for (const auto& assignment : settings) set_in_tree(root, assignment, problems);
-    result.task = Reader(folder, problems).read(root);
+    result.task = Reader(folder, result).read(root);
   }
   settle(result, shown_name);
   return result;
@@ -490,7 +486,7 @@ TaskFileResult read_terms(const std::string& name, const std::vector<std::string
   root.kind = Kind::map;
   root.file = "--set";
   for (const auto& assignment : settings) set_in_tree(root, assignment, result.problems);
-  result.task = Reader("", result.problems).read_terms(root);
+  result.task = Reader("", result).read_terms(root);
   if (!root.find("name")) result.task->terms.name = name;
   settle(result, "--set");
   return result;

@@ -45,6 +45,7 @@ struct TaskFile {
 struct TaskFileResult {
   std::optional<TaskFile> task;
   std::vector<TaskFileProblem> problems;  ///< by place, the first of the file first
+  std::vector<TaskFileProblem> warnings;  ///< what is allowed and probably not meant
 };
 
 /// Reads and checks a task.yaml. `settings` are the "dotted.key=value" of --set, applied before anything is checked.

@@ -5,6 +5,7 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
 #include <optional>
 #include <sstream>
 
@@ -18,14 +19,19 @@ struct Stop {};
 
 class TreeBuilder : public YAML::EventHandler {
  public:
-  TreeBuilder(const std::string& file, std::vector<TaskFileProblem>& problems) : file_(file), problems_(problems) {}
+  TreeBuilder(const std::string& file, std::string_view text, std::vector<TaskFileProblem>& problems) : file_(file), text_(text), problems_(problems) {
+    if (text_.starts_with("\xef\xbb\xbf")) text_.remove_prefix(3);  // a byte order mark, which the library's positions leave out
+  }
   TreeNode take_root() { return std::move(root_); }
+  /// The list or map that is being read; nothing when none is.
+  const TreeNode* innermost() const { return open_.empty() ? nullptr : &open_.back().node; }
 
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { place(node(mark, TreeNode::Kind::null, anchor)); }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { stop(mark, "aliases (*name) are not read here; write the value out"); }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override {
+    if (tag == "!") require_closed_quote(mark);
     TreeNode scalar = node(mark, TreeNode::Kind::scalar, anchor);
     scalar.text = value;
     scalar.quoted = tag == "!";
@@ -49,6 +55,19 @@ class TreeBuilder : public YAML::EventHandler {
     made.line = mark.line + 1;
     made.column = mark.column + 1;
     return made;
+  }
+
+  /// The library takes the end of the file for a missing quote; all that follows the open one would be part of the text.
+  void require_closed_quote(const YAML::Mark& mark) {
+    std::size_t at = static_cast<std::size_t>(std::max(mark.pos, 0));
+    if (at >= text_.size() || (text_[at] != '"' && text_[at] != '\'')) return;
+    const char quote = text_[at];
+    for (++at; at < text_.size(); ++at) {
+      if (text_[at] == '\\' && quote == '"') ++at;
+      else if (text_[at] == quote && quote == '\'' && text_.substr(at + 1, 1) == "'") ++at;
+      else if (text_[at] == quote) return;
+    }
+    stop(mark, std::string("the quote ") + quote + " that opens here is never closed");
   }
 
   [[noreturn]] void stop(const YAML::Mark& mark, std::string text) {
@@ -103,11 +122,32 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   const std::string& file_;
+  std::string_view text_;
   std::vector<TaskFileProblem>& problems_;
   std::vector<Open> open_;
   std::size_t nodes_ = 0;
   TreeNode root_;
 };
+
+/// The library's complaint in words for who wrote the file; `open` is the list or map that was being read.
+TaskFileProblem in_plain_words(const YAML::Exception& error, const std::string& file, const TreeNode* open) {
+  const bool placed = error.mark.line >= 0;
+  const bool later = open && std::pair(error.mark.line + 1, error.mark.column + 1) > std::pair(open->line, open->column);
+  const std::string place = later ? ", as of line " + std::to_string(error.mark.line + 1) + ", column " + std::to_string(error.mark.column + 1) : "";
+  auto here = [&](std::string text) { return TaskFileProblem{file, placed ? error.mark.line + 1 : 0, placed ? error.mark.column + 1 : 0, std::move(text)}; };
+  namespace Library = YAML::ErrorMsg;
+  if (open && placed && (error.msg == Library::END_OF_SEQ_FLOW || error.msg == Library::END_OF_MAP_FLOW)) {
+    const bool list = error.msg == Library::END_OF_SEQ_FLOW;
+    return open->problem(std::string(list ? "the list" : "the map") + " that begins here has no '" + (list ? "]" : "}") + "'" + place + "; a text with ': ', commas or brackets in it needs quotes");
+  }
+  if (error.msg == Library::MAP_VALUE) return here("a ':' is out of place here: a text with ': ' in it needs quotes, and the keys of a map stand in one column");
+  if (error.msg == Library::END_OF_MAP) return here("this line does not go on with the map above it, whose keys look like `key: value` and stand in one column");
+  if (error.msg == Library::END_OF_SEQ) return here("this line does not go on with the list above it, whose entries begin with '- ' in one column");
+  if (error.msg == Library::TAB_IN_INDENTATION) return here("a tab cannot indent; use spaces");
+  if (error.msg == Library::UNKNOWN_TOKEN) return here("a text cannot begin with this character; put it in quotes");
+  if (error.msg.starts_with(Library::INVALID_ESCAPE)) return here("there is no such escape in a text in double quotes; in single quotes a backslash is a backslash");
+  return here("this is not YAML: " + error.msg);
+}
 
 void name_flag(TreeNode& node, const std::string& flag) {
   node.file = flag;
@@ -125,6 +165,16 @@ std::string TaskFileProblem::shown() const {
   return file + (line > 0 ? ":" + std::to_string(line) + ":" + std::to_string(column) : "") + ": " + text;
 }
 
+const char* kind_word(const TreeNode& node) {
+  switch (node.kind) {
+    case TreeNode::Kind::null: return "nothing";
+    case TreeNode::Kind::scalar: return "a single value";
+    case TreeNode::Kind::list: return "a list";
+    case TreeNode::Kind::map: return "a map";
+  }
+  return "";
+}
+
 const TreeNode* TreeNode::find(std::string_view key) const {
   for (const auto& entry : entries)
     if (entry.key.text == key) return &entry.value;
@@ -139,20 +189,19 @@ TreeNode read_yaml_tree(std::string_view text, const std::string& file, std::vec
     problems.push_back({file, 0, 0, "is larger than " + std::to_string(max_tree_text_bytes >> 20) + " MiB; put long lists into a file and use array.lines"});
     return nothing;
   }
-  TreeBuilder builder(file, problems);
+  TreeBuilder builder(file, text, problems);
   try {
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
     if (!parser.HandleNextDocument(builder)) return nothing;
     TreeNode root = builder.take_root();
-    TreeBuilder second(file, problems);
+    TreeBuilder second(file, text, problems);
     if (parser.HandleNextDocument(second)) problems.push_back({file, 0, 0, "holds more than one YAML document; only one is read"});
     return root;
   } catch (const Stop&) {
     return nothing;
   } catch (const YAML::Exception& e) {
-    const bool placed = e.mark.line >= 0;
-    problems.push_back({file, placed ? e.mark.line + 1 : 0, placed ? e.mark.column + 1 : 0, "this is not YAML: " + e.msg});
+    problems.push_back(in_plain_words(e, file, builder.innermost()));
     return nothing;
   }
 }

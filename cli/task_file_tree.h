@@ -39,6 +39,9 @@ inline constexpr std::size_t max_tree_text_bytes = 4 << 20;
 inline constexpr std::size_t max_tree_nodes = 400'000;
 inline constexpr std::size_t max_tree_depth = 16;
 
+/// "a list", "a map", …: for complaints about a value of the wrong kind.
+const char* kind_word(const TreeNode& node);
+
 /// Reads one YAML document. Problems are added to the list; the tree is what could be read, a null node when nothing could.
 TreeNode read_yaml_tree(std::string_view text, const std::string& file, std::vector<TaskFileProblem>& problems);
 

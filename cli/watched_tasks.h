@@ -24,7 +24,7 @@ class WatchedTasks {
   void take_magnet(const std::string& path);
   void take_task_file(const std::string& path);
   void watch(const std::string& path, const Hash& v2_hash, const std::array<std::uint8_t, 20>& v1_hash, const Bytes& torrent, std::vector<std::string> peers);
-  void done(const std::string& path, const std::string& what);
+  void done(const std::string& path, const TaskId& task, const std::string& what);
   void reject(const std::string& path, const std::string& reason);
   void move_to(const std::string& folder, const std::string& path, const std::string& reason);
 

@@ -30,6 +30,9 @@ bool is_control(std::uint32_t code) { return code < 0x20 || (code >= 0x7f && cod
 /// Marks that turn the writing direction: a name that shows as another. libtorrent drops them.
 bool turns_direction(std::uint32_t code) { return code == 0x200e || code == 0x200f || (code >= 0x202a && code <= 0x202e); }
 
+/// Marks that isolate a direction: libtorrent keeps them in names, and on a screen they mislead as much.
+bool isolates_direction(std::uint32_t code) { return code >= 0x2066 && code <= 0x2069; }
+
 /// libtorrent cuts a part at the first code point that ends at byte 240 or later, and keeps what follows only from the last dot
 /// among the nine last bytes on. True when nothing is lost by that.
 bool survives_cut(std::string_view part) {
@@ -139,13 +142,19 @@ std::string shown_text(std::string_view text) {
     const std::string_view before = text;
     const std::uint32_t code = take_code_point(text);
     if (code == no_code_point) text.remove_prefix(1);
-    const bool harmless = code == '\n' || code == '\t' || (code != no_code_point && !is_control(code) && !turns_direction(code));
+    const bool harmless = code == '\n' || code == '\t' || (code != no_code_point && !is_control(code) && !turns_direction(code) && !isolates_direction(code));
     const unsigned named = code == no_code_point ? static_cast<unsigned char>(before.front()) : code;
     if (harmless) shown += before.substr(0, before.size() - text.size());
     else if (named > 0xff) shown += "\xEF\xBF\xBD";  // U+FFFD: what turns the direction of writing
     else shown.append("\\x").append(1, "0123456789abcdef"[named >> 4]).append(1, "0123456789abcdef"[named & 15]);
   }
   return shown;
+}
+
+std::string visible_text(std::string_view text) {
+  std::string visible;
+  for (char c : shown_text(text)) visible += c == '\n' ? "\\x0a" : c == '\t' ? "\\x09" : std::string(1, c);
+  return visible;
 }
 
 bool is_plain_text(std::string_view text) {

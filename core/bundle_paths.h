@@ -30,6 +30,9 @@ std::string quoted_name(std::string_view name);
 /// Text of strangers as a terminal may show it: whatever could steer the terminal is shown as \xNN, line ends and tabs stay.
 std::string shown_text(std::string_view text);
 
+/// The same in one line: line ends and tabs are escaped too, so that no stranger's words look like lines of ours.
+std::string visible_text(std::string_view text);
+
 /// True for well-formed UTF-8 (no overlong forms, no surrogates) without control characters.
 bool is_plain_text(std::string_view text);
 

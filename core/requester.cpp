@@ -324,7 +324,7 @@ void Requester::on(const ResultAssembled& event) {
 }
 
 void Requester::on(const CancelTask&) {
-  if (!assembled_) finish(Ending::cancelled, "cancelled");  // a result that is here and paid is not taken back
+  if (!assembled_) finish(Ending::cancelled, "");  // a result that is here and paid is not taken back
 }
 
 }  // namespace tnode

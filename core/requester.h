@@ -70,9 +70,13 @@ class Requester {
   /// Accepted results by unit, with the signed reveals that agreed: the certificate's raw material.
   struct Accepted { ResultId result; std::array<std::uint8_t, 20> v1_hash{}; Outcome outcome; std::vector<NodeKey> farmers; std::string detail, stderr_tail; };
   std::map<UnitNumber, Accepted> accepted() const;
+  /// One of them; null while the unit is not accepted.
+  const Accepted* accepted(UnitNumber unit) const;
   /// What each farmer was paid for this offer so far.
   const std::map<NodeKey, Micro>& paid_by_farmer() const { return paid_by_farmer_; }
-  /// Why it is not moving, farmer by farmer.
+  /// What units wait for while nobody works on any; empty when somebody does, and once it is over.
+  std::string waiting_for() const;
+  /// Why it is not moving, farmer by farmer; once it is over, what came of each.
   std::vector<std::pair<NodeKey, std::string>> explain(TimeMs now) const;
 
  private:
@@ -203,6 +207,8 @@ class Requester {
   std::vector<RequesterEffect> effects_;
 };
 
+/// "1 farmer", "2 farmers".
+std::string counted(std::int64_t count, const std::string& word);
 /// Units as a note shows them: "3", or "0…7 (8)".
 std::string units_text(const std::vector<UnitNumber>& units);
 

@@ -33,6 +33,9 @@ void Requester::decide() {
 void Requester::close() {
   settle_awards();
   if (!unsettled_.empty()) return;
+  // Whoever still works for it does so in vain.
+  for (auto& unit : units_) unit.active.clear();
+  for (auto& [key, peer] : peers_) peer.outstanding = 0;
   finished_ = true;
   emit(Finished{closing_->ending, closing_->reason});
 }
@@ -139,8 +142,11 @@ void Requester::decide_units() {
       if (unit.accepted.stderr_tail.empty()) unit.accepted.stderr_tail = cast.extra.stderr_tail;
       names += (names.empty() ? "" : ",") + to_hex(key);
     }
-    note("accepted", {{"unit", std::to_string(number)}, {"result_id", to_hex(unit.accepted.result)}, {"votes", std::to_string(unit.votes.size())},
-                      {"outcome", std::string(outcome_word(unit.accepted.outcome.kind))}, {"exit_code", std::to_string(unit.accepted.outcome.exit_code)}, {"farmers", names}});
+    Note accepted{"accepted", {{"unit", std::to_string(number)}, {"result_id", to_hex(unit.accepted.result)}, {"votes", std::to_string(unit.votes.size())},
+                               {"outcome", std::string(outcome_word(unit.accepted.outcome.kind))}, {"exit_code", std::to_string(unit.accepted.outcome.exit_code)}, {"farmers", names}}};
+    if (!unit.accepted.detail.empty()) accepted.fields.emplace_back("detail", unit.accepted.detail);
+    if (!unit.accepted.stderr_tail.empty()) accepted.fields.emplace_back("stderr", unit.accepted.stderr_tail);
+    emit(std::move(accepted));
   }
 }
 
@@ -350,10 +356,9 @@ void Requester::finish_if_over() {
     bool mirrored = !mirrors_.empty();
     bool anyone_up = std::any_of(peers_.begin(), peers_.end(), [](const auto& p) { return p.second.up && p.second.bid; });
     if (unsettled_.empty() && ((uncredited_.empty() && mirrored) || !anyone_up || now_ >= linger_until_ms_)) {
-      for (const auto& unit : units_)
-        if (!unit.accepted.outcome.good())
-          return finish(Ending::failed, "");
-      finish(Ending::done, "");
+      const auto failed = std::count_if(units_.begin(), units_.end(), [](const Unit& unit) { return !unit.accepted.outcome.good(); });
+      if (failed == 0) finish(Ending::done, "");
+      else finish(Ending::failed, std::to_string(failed) + " of " + counted(offer_.units, "unit") + " failed");
     }
     return;
   }
@@ -376,7 +381,7 @@ void Requester::finish_if_over() {
     std::int64_t bidders = 0;
     for (const auto& [key, peer] : peers_) bidders += peer.up && peer.bid;
     if (bidders == 0) return finish(Ending::no_bids, "no farmer bid within timeouts.queue");
-    finish(Ending::no_quorum, std::to_string(bidders) + " farmer(s) bid within timeouts.queue; quorum.agree is " + std::to_string(offer_.agree) + ", and a unit that is disputed needs one more");
+    finish(Ending::no_quorum, counted(bidders, "farmer") + " bid within timeouts.queue; quorum.agree is " + std::to_string(offer_.agree) + ", and a unit that is disputed needs one more");
   }
 }
 

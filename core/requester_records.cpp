@@ -3,7 +3,11 @@
 
 #include <algorithm>
 
+#include "core/amount.h"
+
 namespace tnode {
+
+std::string counted(std::int64_t count, const std::string& word) { return std::to_string(count) + " " + word + (count == 1 ? "" : "s"); }
 
 std::string units_text(const std::vector<UnitNumber>& units) {
   if (units.empty()) return "none";
@@ -135,15 +139,43 @@ std::map<UnitNumber, Requester::Accepted> Requester::accepted() const {
   return all;
 }
 
+const Requester::Accepted* Requester::accepted(UnitNumber unit) const {
+  return unit < units_.size() && units_[unit].state == UnitState::accepted ? &units_[unit].accepted : nullptr;
+}
+
+std::string Requester::waiting_for() const {
+  if (closing_ || hungry_.empty() || at_work()) return {};
+  std::int64_t met = 0, bidders = 0;
+  std::string refusal;
+  for (const auto& [key, peer] : peers_) {
+    if (!peer.up) continue;
+    ++met;
+    if (peer.bid) ++bidders;
+    else if (refusal.empty()) refusal = peer.refusal;
+  }
+  if (met == 0) return "no farmer met yet";
+  if (bidders == 0) return counted(met, "node") + " met, none bids yet" + (refusal.empty() ? "" : " (" + refusal + ")");
+  if (bidders < offer_.agree) return counted(bidders, "farmer") + (bidders == 1 ? " bids" : " bid") + " and quorum.agree is " + std::to_string(offer_.agree) + ": another is needed";
+  const UnitNumber number = *hungry_.begin();
+  const Unit& unit = units_[number];
+  const bool all_voted = std::all_of(peers_.begin(), peers_.end(), [&](const auto& each) { return !each.second.up || !each.second.bid || unit.votes.count(each.first) || unit.active.count(each.first); });
+  if (all_voted) return "all " + counted(bidders, "farmer") + " voted on unit " + std::to_string(number) + " and do not agree: another is needed";
+  return "unit " + std::to_string(number) + " waits until a farmer may take it";
+}
+
 std::vector<std::pair<NodeKey, std::string>> Requester::explain(TimeMs now) const {
   std::vector<std::pair<NodeKey, std::string>> lines;
   for (const auto& [key, peer] : peers_) {
     std::string why;
-    if (!peer.up) why = "gone";
+    const auto paid = paid_by_farmer_.find(key);
+    if (closing_ && paid != paid_by_farmer_.end()) why = "was paid " + format_credits(paid->second) + " credits";
+    else if (!peer.up) why = "gone";
     else if (!peer.refusal.empty()) why = "refused: " + peer.refusal;
     else if (!peer.bid) why = "has not answered the offer";
+    else if (closing_) why = "was paid nothing";
     else if (now < peer.paused_until_ms) why = "paused after a lost lease";
-    else why = "works on " + std::to_string(peer.outstanding) + " unit(s)";
+    else if (peer.outstanding > 0) why = "works on " + counted(peer.outstanding, "unit");
+    else why = "has nothing to do";
     lines.emplace_back(key, why);
   }
   return lines;

@@ -26,6 +26,12 @@ Result<void> check_unit_result_manifest(std::string_view manifest, const TaskId&
   return {};
 }
 
+std::int64_t failed_index_in(std::string_view manifest) {
+  auto value = bencode::decode(manifest);
+  const bencode::Value* index = value ? value->find("index") : nullptr;
+  return index && index->integer() ? *index->integer() : -1;
+}
+
 Bytes whole_result_manifest(const TaskId& task, UnitNumber units) {
   bencode::Dictionary dict;
   dict["task"] = task.view();

@@ -10,6 +10,8 @@ namespace tnode {
 Bytes unit_result_manifest(const TaskId& task, UnitNumber unit, const Outcome& outcome, std::int64_t failed_index);
 /// What a unit's result says of itself must be what was voted: `invalid` otherwise.
 Result<void> check_unit_result_manifest(std::string_view manifest, const TaskId& task, UnitNumber unit, const Outcome& outcome);
+/// The index that such a manifest says failed; -1 when it names none.
+std::int64_t failed_index_in(std::string_view manifest);
 /// The `manifest` file of a whole task's result, merged from its units' results.
 Bytes whole_result_manifest(const TaskId& task, UnitNumber units);
 /// "tnode-result-" + first 16 hex digits of SHA-256(manifest).

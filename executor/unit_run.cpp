@@ -13,6 +13,13 @@ constexpr const char* memory_of_others = "this machine, or what its sandboxes ma
 std::string mebibytes(std::int64_t bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB"; }
 std::string mebibytes(std::uint64_t bytes) { return mebibytes(static_cast<std::int64_t>(bytes)); }
 
+/// 2,000 → "2 s", 1,500 → "1.5 s".
+std::string seconds(TimeMs ms) {
+  std::string decimals = ms % 1000 == 0 ? "" : "." + std::to_string(1000 + ms % 1000).substr(1);
+  while (decimals.ends_with('0')) decimals.pop_back();
+  return std::to_string(ms / 1000) + decimals + " s";
+}
+
 }  // namespace
 
 UnitRun::UnitRun(ExecutionRequest request) : request_(std::move(request)), outputs_(request_.result_dir, request_.outputs, request_.limits) { report_.job = request_.job; }
@@ -51,9 +58,9 @@ bool UnitRun::index_ended(const init_end& ended, std::string_view stdout_tail, s
     return end_as(OutcomeKind::inode_limit, "it made " + std::to_string(ended.scratch_files) + " files in /tmp and out/; the limit is " + std::to_string(max_inodes));
   if (failed && ended.disk_full)
     return end_as(OutcomeKind::disk_limit, "/tmp or out/ was full; each holds " + mebibytes(limits.disk_bytes) + " less what is in the other (peak " + mebibytes(ended.scratch_bytes) + ")");
-  if (ended.ending == INIT_TIMEOUT) return end_as(OutcomeKind::timeout, "it ran for " + std::to_string(ended.wall_us / 1000) + " ms; the limit is " + std::to_string(limits.wall_ms));
+  if (ended.ending == INIT_TIMEOUT) return end_as(OutcomeKind::timeout, "it ran for " + seconds(static_cast<TimeMs>(ended.wall_us / 1000)) + "; the limit is " + seconds(limits.wall_ms));
   if (ended.ending == INIT_CPU)
-    return end_as(OutcomeKind::cpu_limit, "its processes used " + std::to_string(ended.cpu_us / 1000) + " ms of CPU time; the limit is " + std::to_string(limits.wall_ms * limits.cpus));
+    return end_as(OutcomeKind::cpu_limit, "its processes used " + seconds(static_cast<TimeMs>(ended.cpu_us / 1000)) + " of CPU time; the limit is " + seconds(limits.wall_ms * limits.cpus));
   if (ended.ending != INIT_EXITED) return false;  // stopped, though no limit was met
   if (failed) end(OutcomeKind::exited, static_cast<int>(ended.exit_code & 255), {});
   return true;

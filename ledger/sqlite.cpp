@@ -5,13 +5,21 @@ namespace {
 
 constexpr int busy_wait_ms = 5'000;
 
+/// A path in a URI: what would end it there is escaped.
+std::string uri_path(const std::string& path) {
+  std::string escaped;
+  for (char c : path) escaped += c == '?' ? "%3f" : c == '#' ? "%23" : c == '%' ? "%25" : std::string(1, c);
+  return escaped;
+}
+
 }  // namespace
 
-Result<std::unique_ptr<Database>> Database::open(const std::string& path, bool read_only) {
+Result<std::unique_ptr<Database>> Database::open(const std::string& path, Access access) {
   std::unique_ptr<Database> database(new Database);
   database->path_ = path;
-  const int flags = read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-  if (sqlite3_open_v2(path.c_str(), &database->handle_, flags | SQLITE_OPEN_NOMUTEX, nullptr) != SQLITE_OK)
+  const int flags = access == Access::write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
+  const std::string name = access == Access::read_unchanging ? "file:" + uri_path(path) + "?immutable=1" : path;
+  if (sqlite3_open_v2(name.c_str(), &database->handle_, flags | SQLITE_OPEN_NOMUTEX | (name == path ? 0 : SQLITE_OPEN_URI), nullptr) != SQLITE_OK)
     return database->problem("open");
   sqlite3_busy_timeout(database->handle_, busy_wait_ms);
   sqlite3_extended_result_codes(database->handle_, 1);

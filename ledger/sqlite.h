@@ -41,7 +41,9 @@ class Statement {
 
 class Database {
  public:
-  static Result<std::unique_ptr<Database>> open(const std::string& path, bool read_only);
+  /// `read_unchanging` reads without any file beside it, and only what nobody changes meanwhile.
+  enum class Access { write, read, read_unchanging };
+  static Result<std::unique_ptr<Database>> open(const std::string& path, Access access);
   ~Database();
   Statement prepare(const char* sql) const;
   Result<void> run(const char* sql) const;

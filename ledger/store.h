@@ -29,6 +29,8 @@ class Store {
   struct Options { std::string path; NodeKey key; const KeyPair* signer = nullptr; bool read_only = false; Micro line_micro = 1000 * credit_micro; };
   static Result<std::unique_ptr<Store>> open(const Options& options, TimeMs now);
   ~Store();
+  /// The process that has the store open for writing. After a kill its number may be another's by now.
+  static std::optional<int> writer_of(const std::string& path);
 
   /// One transaction around any number of writing calls below. `io` when the disk refuses: from then on every call of the transaction
   /// fails, commit() too, and nothing of it happened.

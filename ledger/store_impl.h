@@ -18,6 +18,7 @@ struct Store::Impl {
 
   // Opening.
   Result<void> take_lock();
+  Result<void> read_where_nothing_can_be_written();
   Result<void> open_database();
   Result<void> make_schema();
   Result<void> replay_own();

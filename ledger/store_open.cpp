@@ -1,10 +1,13 @@
 // Opening the store: the writer's lock, the version, and the replay that compares every row with what the chain says.
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
+#include <fstream>
 #include <set>
 
 #include "ledger/store_impl.h"
@@ -58,11 +61,35 @@ Result<void> Store::Impl::take_lock() {
   return {};
 }
 
-Result<void> Store::Impl::open_database() {
-  if (options.read_only && access(options.path.c_str(), F_OK) != 0) return fail(Code::not_found, "there is no store at " + options.path + " yet");
-  auto opened = Database::open(options.path, options.read_only);
+std::optional<int> Store::writer_of(const std::string& path) {
+  std::ifstream file(path + ".lock");
+  int pid = 0;
+  if (!(file >> pid) || pid <= 0) return std::nullopt;
+  // The lock itself is not tried: whoever starts meanwhile would take the trial for another node.
+  return kill(pid, 0) == 0 || errno == EPERM ? std::optional(pid) : std::nullopt;
+}
+
+/// Even a reader of a WAL makes a file beside it. On a read-only or full disk the store is read as it stands, which is whole when
+/// its last writer left it in order.
+Result<void> Store::Impl::read_where_nothing_can_be_written() {
+  auto looked = database->number("PRAGMA user_version");
+  if (looked || looked.error().code != Code::io) return {};
+  struct stat wal {};
+  if (stat((options.path + "-wal").c_str(), &wal) == 0 && wal.st_size > 0)
+    return fail(Code::io, "the store " + options.path + " cannot be read: its last changes are in " + options.path + "-wal, and nothing can be written beside it; make its folder writable, or make room on the disk");
+  auto opened = Database::open(options.path, Database::Access::read_unchanging);
   if (!opened) return opened.error();
   database = std::move(*opened);
+  return {};
+}
+
+Result<void> Store::Impl::open_database() {
+  if (options.read_only && access(options.path.c_str(), F_OK) != 0) return fail(Code::not_found, "there is no store at " + options.path + " yet");
+  auto opened = Database::open(options.path, options.read_only ? Database::Access::read : Database::Access::write);
+  if (!opened) return opened.error();
+  database = std::move(*opened);
+  if (options.read_only)
+    if (auto readable = read_where_nothing_can_be_written(); !readable) return readable;
   auto version = database->number("PRAGMA user_version"), application = database->number("PRAGMA application_id"), tables = database->number("SELECT COUNT(*) FROM sqlite_schema");
   for (const auto* each : {&version, &application, &tables})
     if (!each->ok()) return each->error();

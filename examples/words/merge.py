@@ -3,6 +3,8 @@ import collections
 import pathlib
 import sys
 
+if len(sys.argv) < 2:
+    sys.exit("usage: merge.py RESULT_FOLDER [HOW_MANY]")
 folder = pathlib.Path(sys.argv[1])
 shown = int(sys.argv[2]) if len(sys.argv) > 2 else 20
 total = collections.Counter()

@@ -31,7 +31,7 @@ def seed(net, home, task, farmers, *more):
     for farmer in farmers:
         arguments += ["--peer", farmer.listen]
     started = time.monotonic()
-    done = subprocess.run(arguments + ["seed", task, "--out", f"{net.dir}/{home}-out", "--again"] + list(more), capture_output=True, text=True, cwd=net.dir)
+    done = subprocess.run(arguments + ["seed", task, "--out", f"{net.dir}/{home}-out", "--again", "--overwrite"] + list(more), capture_output=True, text=True, cwd=net.dir)
     took = time.monotonic() - started
     assert done.returncode == 0, done.stderr
     return took, done

@@ -167,7 +167,7 @@ TEST_CASE("wrong_types_are_refused_one_by_one") {
   CHECK(has(folder.problem("market: {max_price: -1}\n"), "expected an amount of credits"));
   CHECK(has(folder.problem("market: {max_price: 0.0000001}\n"), "at most six decimals"));
   CHECK(has(folder.problem("name: !!str x\n"), "tags"));
-  CHECK(has(folder.read("- a\n- b\n").problems.at(0).shown(), "a task is a map of keys"));
+  CHECK(has(folder.read("- a\n- b\n").problems.at(0).shown(), "expected a map of keys"));
   CHECK(has(folder.read("").problems.at(0).shown(), "task.yaml: is empty"));
 }
 
@@ -283,7 +283,7 @@ TEST_CASE("overrides_replace_before_anything_is_checked") {
   CHECK(has(refused("quorum.agree=x"), "--set quorum.agree=x: expected how many farmers must agree"));
   CHECK(has(refused("quorum"), "expected KEY=VALUE"));
   CHECK(has(refused("command.0=x"), "only keys of maps"));
-  CHECK(has(refused("name=[a"), "this is not YAML"));
+  CHECK(has(refused("name=[a"), "the list that begins here has no ']'; a text"));
   CHECK(has(refused("quorum..agree=1"), "expected KEY=VALUE"));
 }
 
@@ -298,7 +298,7 @@ TEST_CASE("hostile_yaml_is_refused_quickly") {
   result = folder.read(std::string(5 << 20, 'x'));
   CHECK(has(result.problems.at(0).shown(), "larger than 4 MiB"));
   result = folder.with("env: {A: \"unfinished\n");
-  CHECK(has(result.problems.at(0).shown(), "this is not YAML"));
+  CHECK(has(result.problems.at(0).shown(), "the quote \" that opens here is never closed"));
   result = folder.with("---\ntnode: 1\n");
   CHECK(has(result.problems.at(0).shown(), "more than one YAML document"));
   std::string many = "env:\n";
@@ -306,6 +306,27 @@ TEST_CASE("hostile_yaml_is_refused_quickly") {
   result = folder.with(many);
   CHECK(result.problems.size() == max_problems + 1);
   CHECK(has(result.problems.back().text, "more problems"));
+}
+
+TEST_CASE("a_placeholder_that_is_nearly_one_is_mentioned_and_other_braces_are_not") {
+  Folder folder;
+  const auto result = folder.read("tnode: 1\ncommand: [echo, \"{indx} {index} {vlaue} {print} ${HOME} {}\"]\n");
+  CHECK(result.task);
+  REQUIRE(result.warnings.size() == 2);
+  CHECK(result.warnings.at(0).shown() == "task.yaml:2:17: '{indx}' is passed on as it is; did you mean '{index}'?");
+  CHECK(has(result.warnings.at(1).text, "'{value}'"));
+}
+
+TEST_CASE("what_is_not_yaml_is_named_where_it_begins") {
+  Folder folder;
+  auto first = [&](const std::string& text) { return folder.read("tnode: 1\n" + text).problems.at(0).shown(); };
+  CHECK(first("command: [sh, \"-c, foo]\nquorum: {agree: 1}\n") == "task.yaml:2:15: the quote \" that opens here is never closed");
+  CHECK(first("command: ['it''s, b]\n") == "task.yaml:2:11: the quote ' that opens here is never closed");
+  CHECK(has(first("command: [sh\nquorum: {agree: 1}\n"), "task.yaml:2:10: the list that begins here has no ']', as of line 3"));
+  CHECK(has(first("env: {A: b\n"), "task.yaml:2:6: the map that begins here has no '}'"));
+  CHECK(has(first("\tcommand: [sh]\n"), "a tab cannot indent"));
+  CHECK(has(first("name: a: b\n"), "task.yaml:2:8: a ':' is out of place here"));
+  CHECK(folder.read("\xef\xbb\xbftnode: 1\nname: \"\u00fc\\\"'\"\ncommand: ['it''s', \"a\\\\\"]\n").task);
 }
 
 TEST_CASE("a_file_that_cannot_be_read_is_one_clear_problem") {
@@ -332,4 +353,5 @@ TEST_CASE("terms_of_a_torrent_come_from_settings_alone") {
   result = read_terms("given", {"command=[x]", "quorum.agree=0"});
   CHECK_FALSE(result.task);
   CHECK(result.problems.size() == 2);
+  CHECK(has(result.problems.at(0).shown() + result.problems.at(1).shown(), "'command' is part of the task itself; of a .torrent only terms can be set: name, warm, timeouts, quorum, market"));
 }

@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import sqlite3
+import subprocess
 import sys
 import time
 
@@ -72,7 +73,7 @@ def task_file_is_refused_with_all_its_mistakes(program):
         task = world.task("broken", BROKEN)
         done = expect(world.run(["seed", task]), 2, *[f"{task}:{mistake}" for mistake in MISTAKES])
         assert len(done.stderr.splitlines()) >= len(MISTAKES), done.stderr
-        for text, where in [("tnode: 1\ncommand: [true\n", ":3:1: "), ("tnode: 2\ncommand: [a]\n", ":1:8: "), ("", ": "), ("- a\n", ":1:1: "), ("tnode: 1\n", "command"),
+        for text, where in [("tnode: 1\ncommand: [true\n", ":2:10: the list that begins here has no ']'"), ("tnode: 2\ncommand: [a]\n", ":1:8: "), ("", ": "), ("- a\n", ":1:1: "), ("tnode: 1\n", "command"),
                             ("tnode: 1\ncommand: [a]\ncommand: [b]\n", ":3:1: "), ("\x00\x01\x02", ":1:1: "), ("a: &a [*a, *a]\n", ":1:"), ("tnode: 1\ncommand: []\n", ":2:10: ")]:
             expect(world.run(["seed", world.task("one", text)]), 2, world.path("one", "task.yaml"), where)
         expect(world.run(["seed", world.path("nowhere.yaml")]), 2, "nowhere.yaml: there is no such file")
@@ -170,10 +171,11 @@ def wrong_magnets_are_refused(program):
 
 def wrong_usage_ends_with_two(program):
     with World(program) as world:
-        for arguments, words in [(["--nonsense", "farm"], "--nonsense"), (["farm", "--slots", "-3"], "--slots"), (["farm", "--slots", "many"], "--slots"), (["seed"], "task"), ([], "command"),
-                                 (["fram"], ""), (["get"], "what"), (["--listen", "nonsense", "farm"], "--listen wants IP:PORT"), (["--bootstrap", "a:b:c", "farm"], "--bootstrap"),
+        for arguments, words in [(["--nonsense", "farm"], "--nonsense"), (["farm", "--slots", "-3"], "--slots"), (["farm", "--slots", "many"], "--slots"), (["seed"], "task"), ([], "Usage: tnode"),
+                                 (["fram"], "did you mean 'farm'?"), (["-v", "fram"], "did you mean 'farm'?"), (["get"], "MAGNET|FILE|ID is missing"), (["--listen", "nonsense", "farm"], "--listen wants IP:PORT"), (["--bootstrap", "a:b:c", "farm"], "--bootstrap"),
                                  (["-o", "xml", "status"], "xml"), (["farm", "--min-price", "lots"], "--min-price"), (["farm", "--accept", "abc"], "--accept"),
-                                 (["devnet", "0", "task.yaml"], "farmers")]:
+                                 (["devnet", "0", "task.yaml"], "farmers"), (["devnet", "task.yaml"], "tnode devnet 3 task.yaml"), (["farm", "--accept", ""], "--accept"),
+                                 (["farm", "--watch", world.path("nowhere")], "there is no folder"), (["help", "fram"], "fram")]:
             expect(world.run(arguments), 2, words)
         os.mkdir(world.path("configured"))
         with open(world.path("configured", "config.yaml"), "w") as file:
@@ -181,7 +183,13 @@ def wrong_usage_ends_with_two(program):
         expect(world.run(["status"], home="configured"), 2, "config.yaml:3:")
         with open(world.path("configured", "config.yaml"), "w") as file:
             file.write("lissten: 127.0.0.1:0\n")
-        expect(world.run(["status"], home="configured"), 2, "lissten")
+        expect(world.run(["status"], home="configured"), 2, "config.yaml:1:1: unknown key 'lissten'; did you mean 'listen'?")
+        with open(world.path("configured", "config.yaml"), "w") as file:
+            file.write("farm:\n  slots: many\n")
+        expect(world.run(["farm"], home="configured"), 2, "--slots", "config.yaml")
+        assert not os.path.exists(world.path("nowhere"))
+        helped = world.run(["help", "seed"])
+        assert helped.returncode == 0 and "--torrent-only" in helped.stdout, helped
 
 
 def folders_in_place_of_files_are_named(program):
@@ -206,7 +214,7 @@ def unknown_ids_are_named(program):
             expect(world.run([command, "abcdef"]), 1, "no task of this node has an id that starts with 'abcdef'")
             expect(world.run([command, "abc"]), 1, "at least 6")
         expect(world.run(["get", "abcdef"]), 1, "'abcdef'")
-        expect(world.run(["get", "last"]), 1, "no result yet")
+        expect(world.run(["get", "last"]), 1, "that task has no result")
         expect(world.run(["cancel", "last"]), 0, "over already: no_bids")
 
 
@@ -316,6 +324,36 @@ def broken_homes_are_named(program):
             file.write("not a key\n")
         expect(world.run(["--listen", "127.0.0.1:0", "farm", "--slots", "0"], home="keyed"), 1, "is no key", "restore it from a backup")
         assert open(world.path("keyed", "key")).read() == "not a key\n"
+
+
+def home_that_cannot_be_written_is_read(program):
+    with World(program) as world:
+        task = world.task("lonely", GOOD.replace("queue: 20s", "queue: 300ms"))
+        expect(world.run(["--listen", "127.0.0.1:0", "seed", task]), 6)
+        home = world.path("node")
+        prefix = namespace(world, f"mount --bind {home} {home}", f"mount -o remount,ro,bind {home}")
+        for command, word in (["status"], "no_bids"), (["explain", "last"], "no farmer bid"), (["ledger", "balance"], "balance"):
+            done = expect(world.run(command, prefix=prefix), 0)
+            assert word in done.stdout, done
+        expect(world.run(["--listen", "127.0.0.1:0", "seed", task], prefix=prefix), 1, "Read-only file system")
+        # What a killed writer left is not read as if it were all.
+        with open(home + "/tnode.db-wal", "wb") as file:
+            file.write(b"x" * 32)
+        expect(world.run(["status"], prefix=prefix), 1, "make its folder writable")
+
+
+def files_of_others_are_called_so(program):
+    with World(program) as world:
+        if os.geteuid() != 0:
+            raise Skipped("only root can be somebody else")
+        os.chmod(world.dir, 0o755)
+        task = world.task("secret", GOOD)
+        os.chmod(os.path.dirname(task), 0o700)
+        program = shutil.copy(world.program, world.path("tnode"))  # where the other user can run it
+        expect(world.run(["key", "show"]), 0)
+        for command in (["seed", task], ["status"]):
+            done = subprocess.run([program, "--home", world.path("node" if command == ["status"] else "other")] + command, capture_output=True, text=True, user="nobody", group="nogroup", extra_groups=[], cwd=world.dir)
+            expect(done, 2, "Permission denied")
 
 
 def store_of_a_newer_version_is_left_alone(program):
@@ -446,7 +484,7 @@ def tasks_that_nobody_takes_end_with_their_own_status(program):
 
         lone = ["--set", "timeouts.queue=1s", "--set", "market.max_price=6"]
         status, answer, requester = world.seed("lone", good, lone, peers=[dear.listen])
-        assert (status, answer["state"]) == (4, "no_quorum") and "1 farmer(s) bid within timeouts.queue; quorum.agree is 2" in requester.stderr(), requester.stderr()
+        assert (status, answer["state"]) == (4, "no_quorum") and "1 farmer bid within timeouts.queue; quorum.agree is 2" in requester.stderr(), requester.stderr()
         assert answer["paid_micro"] == 0
 
         greedy = world.farmer("greedy", ["--min-price", "400000"])
@@ -484,5 +522,5 @@ def silent_name_server_keeps_no_node_from_leaving(program):
 if __name__ == "__main__":
     nodes.main([task_file_is_refused_with_all_its_mistakes, broken_torrents_are_refused_by_seed_get_and_watch, wrong_magnets_are_refused, wrong_usage_ends_with_two, folders_in_place_of_files_are_named, unknown_ids_are_named,
                 farm_without_bubblewrap_names_what_to_install, farm_without_user_namespaces_says_so, doctor_tells_what_mends_the_machine, port_in_use_is_named, second_node_of_a_home_is_refused, broken_homes_are_named,
-                store_of_a_newer_version_is_left_alone, new_home_on_a_full_disk_is_refused, farmer_on_a_full_disk_loses_nothing, requester_on_a_full_disk_loses_nothing,
+                home_that_cannot_be_written_is_read, files_of_others_are_called_so, store_of_a_newer_version_is_left_alone, new_home_on_a_full_disk_is_refused, farmer_on_a_full_disk_loses_nothing, requester_on_a_full_disk_loses_nothing,
                 tasks_that_nobody_takes_end_with_their_own_status, silent_name_server_keeps_no_node_from_leaving])

@@ -130,9 +130,10 @@ def farmer_works_once_the_owner_is_away(program):
             raise Skipped("only root can bind a file over /proc/stat, to say how busy the machine is")
         busy, idle, load = [1000], [1000], {"busy": 0}
 
-        def write():
-            with open(world.path("stat"), "w") as file:
-                file.write(f"cpu  {busy[0]} 0 0 {idle[0]} 0 0 0 0 0 0\n")
+        counters = os.open(world.path("stat"), os.O_WRONLY | os.O_CREAT, 0o644)
+
+        def write():  # in one call: who reads meanwhile finds the old line or the new one
+            os.pwrite(counters, f"cpu  {busy[0]:012} 0 0 {idle[0]:012} 0 0 0 0 0 0\n".encode(), 0)
 
         write()
         keeper = world.start("namespace", ["unshare", "--mount", "--propagation", "private", "sh", "-c",

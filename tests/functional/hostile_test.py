@@ -31,10 +31,10 @@ STOPPED = [
     ("fills_shared_memory", "exited", 1, "No space left on device"),
 ]
 TIMED_OUT = [  # these take their whole second
-    ("sleeps", "timeout", None, "ms; the limit is 1000"),
-    ("sleeps_deaf", "timeout", None, "ms; the limit is 1000"),
-    ("spins", "timeout", None, "ms; the limit is 1000"),
-    ("stops_itself", "timeout", None, "ms; the limit is 1000"),
+    ("sleeps", "timeout", None, " s; the limit is 1 s"),
+    ("sleeps_deaf", "timeout", None, " s; the limit is 1 s"),
+    ("spins", "timeout", None, " s; the limit is 1 s"),
+    ("stops_itself", "timeout", None, " s; the limit is 1 s"),
     ("fills_out_and_keeps_trying", "disk_limit", None, "/tmp or out/ was full"),
 ]
 BAD_OUTPUTS = [

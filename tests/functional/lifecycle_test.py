@@ -69,6 +69,8 @@ def a_watched_task_is_taken_and_its_file_filed_away(program):
     with Net(program) as net:
         task = net.task("t", SMALL, WORD)
         router = net.farmer("router", options=["--slots", "0"])
+        for i in range(2):
+            os.mkdir(net.dir + f"/watch{i}")
         farmers = [net.farmer(f"farmer{i}", bootstrap=[router.listen], options=["--watch", net.dir + f"/watch{i}", "--accept", "watched"]) for i in range(2)]
         seed = net.seed("requester", task, bootstrap=[router.listen])
         magnet = seed.expect("task")["task_magnet"]
@@ -85,6 +87,9 @@ def a_watched_task_is_taken_and_its_file_filed_away(program):
         with open(net.dir + "/watch0/bad.magnet", "w") as file:
             file.write("magnet:?xt=urn:btmh:nonsense")
         until(lambda: os.path.exists(net.dir + "/watch0/rejected/bad.magnet.reason"), "rejected with a reason")
+        farmers[0].expect("rejected", file="bad.magnet")
+        os.rename(net.dir + "/requester-out.torrent", net.dir + "/watch0/result.torrent")
+        farmers[0].expect("rejected", file="result.torrent", reason="this is a result, not a task")
 
 
 def a_task_yaml_in_the_watch_folder_is_offered(program):
@@ -92,11 +97,14 @@ def a_task_yaml_in_the_watch_folder_is_offered(program):
         router = net.farmer("router", options=["--slots", "0"])
         for i in range(2):
             net.farmer(f"farmer{i}", bootstrap=[router.listen])
+        os.mkdir(net.dir + "/watch")
         node = net.farmer("offering", bootstrap=[router.listen], options=["--watch", net.dir + "/watch"])
         net.task("watch", SMALL, WORD)
+        task_id = node.expect("offering", file="task.yaml", name="small")["task_id"]
         until(lambda: os.path.exists(net.dir + "/watch/done/small-result/9"), "the result is beside the filed task")
         assert open(net.dir + "/watch/done/small-result/3").read() == "hello\n3\n"
         until(lambda: os.path.exists(net.dir + "/watch/done/task.yaml"), "the task is filed")
+        node.expect("filed", file="task.yaml", task_id=task_id)
         assert net.balance("offering")["balance_micro"] < 0 and node.process.poll() is None
 
 
@@ -130,7 +138,7 @@ def a_task_reads_the_result_of_another(program):
         peers = [f.listen for f in farmers]
         first = finish(net, net.seed("requester", net.task("t", SMALL, WORD), peers=peers))
         second = 'tnode: 1\nname: chained\ncommand: [sh, -c, "cat in/data/out/* > out/all"]\ninputs: [{from: "%s", to: data}]\ntimeouts: {queue: 30s}\n' % first["result_magnet"]
-        answer = finish(net, net.seed("requester", net.task("u", second), peers=peers))
+        answer = finish(net, net.seed("requester", net.task("u", second), peers=peers, out=net.dir + "/chained"))
         assert open(answer["out"] + "/all").read() == "".join(f"hello\n{index}\n" for index in range(10))
 
 
@@ -139,7 +147,7 @@ def a_result_comes_with_proof_of_who_agreed(program):
         farmers = [net.farmer(f"farmer{i}") for i in range(2)]
         peers = [f.listen for f in farmers]
         many = finish(net, net.seed("requester", net.task("t", SMALL, WORD), peers=peers))
-        one = finish(net, net.seed("requester", net.task("u", 'tnode: 1\nname: one\ncommand: [sh, -c, "echo 1 > out/x"]\n'), peers=peers))
+        one = finish(net, net.seed("requester", net.task("u", 'tnode: 1\nname: one\ncommand: [sh, -c, "echo 1 > out/x"]\n'), peers=peers, out=net.dir + "/one"))
         for answer, units in ((many, 5), (one, 1)):
             # The requester is gone: its farmers hold result and proof.
             status, out, err = net.run("stranger", ["-o", "json", "--listen", "127.0.0.1:0", "--peer", peers[0], "get", answer["result_magnet"], "--verify", "--timeout", "20s"])
@@ -151,7 +159,7 @@ def a_result_comes_with_proof_of_who_agreed(program):
         status, out, err = net.run("requester", ["-o", "json", "get", many["result_id"], "--verify", "--out", net.dir + "/own"])
         assert status == 0 and json.loads(out)["verified"], err
         status, out, err = net.run("stranger", ["--listen", "127.0.0.1:0", "--peer", peers[0], "get", many["task_magnet"], "--verify", "--timeout", "1s", "--out", net.dir + "/task"])
-        assert status == 5 and "not verified" in err, "a task has no certificate"
+        assert status == 1 and "not verified: this is no result" in err, f"a task has no certificate: {status} {err}"
 
 
 def a_liar_is_outvoted_and_not_paid(program):

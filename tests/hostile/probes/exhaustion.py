@@ -239,7 +239,7 @@ def disk_by_empty_files():
         number += 1
 
 
-@ends("disk_limit", memory_mib=2048, wall_ms=60000)
+@ends("inode_limit", memory_mib=2048, wall_ms=60000)
 def disk_by_attributes():
     """Attributes of a file take no block of a tmpfs, but they take the kernel's memory."""
     for number in range(20000):
@@ -249,7 +249,7 @@ def disk_by_attributes():
                 os.setxattr(f"/tmp/{number}", f"user.{each}", bytes(65536))
             except OSError:
                 if number == 0 and each == 0:
-                    disk()  # this kernel has no attributes here
+                    disk_by_empty_files()  # this kernel has no attributes here
                 break
 
 
