@@ -110,6 +110,24 @@ TEST_CASE("a_runner_hears_no_signal_of_the_terminal_and_ends_with_its_executor")
   REQUIRE(control_groups(runner).empty());
 }
 
+TEST_CASE("a_runner_ends_however_far_its_sandbox_has_come") {
+  // A bubblewrap that is killed in the middle of its work leaves a child that waits for it for ever.
+  for (std::size_t come = 0; come < 24; ++come) {
+    pid_t runner;
+    std::vector<pid_t> processes;
+    {
+      SandboxFixture f;
+      runner = runner_of(getpid());
+      REQUIRE(eventually([&] { return descendants(runner).empty(); }));
+      f.executor->run(long_sleep(f));
+      REQUIRE(eventually([&] { return descendants(runner).size() >= come % 4; }));
+      processes = descendants(runner);
+    }
+    expect_nothing_left(runner, processes);
+    REQUIRE(control_groups(runner).empty());
+  }
+}
+
 TEST_CASE("a_second_runner_does_not_keep_the_first_ones_sandboxes_alive") {
   auto first = std::make_unique<SandboxFixture>();
   const pid_t runner = runner_of(getpid());

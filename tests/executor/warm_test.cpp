@@ -1,6 +1,7 @@
 // Units of one task follow each other in one sandbox and notice nothing of it; units of two tasks never meet.
 #include <algorithm>
 
+#include "tests/executor/processes.h"
 #include "tests/executor/sandbox_fixture.h"
 
 using namespace tnode;
@@ -104,4 +105,37 @@ except OSError: pass
   REQUIRE(refused.outcome.good());
   const auto failed = run(request({"sh", "-c", "exit 5"}));
   REQUIRE(failed.outcome == Outcome{OutcomeKind::exited, 5});
+}
+
+TEST_CASE_METHOD(SandboxFixture, "a_sandbox_that_idles_ends_with_a_pause") {
+  const pid_t runner = runner_of(getpid());
+  const auto first = sandbox_of(*this, request(which_sandbox));
+  executor->pause();
+  REQUIRE(eventually([&] { return descendants(runner).empty(); }));
+  executor->resume();
+  REQUIRE(sandbox_of(*this, request(which_sandbox)) != first);
+}
+
+TEST_CASE_METHOD(SandboxFixture, "a_pause_counts_for_no_index_of_a_unit") {
+  const pid_t runner = runner_of(getpid());
+  constexpr auto longer_than_the_limit = std::chrono::milliseconds(2500);
+  for (const std::vector<std::string>& warm : {std::vector<std::string>{}, std::vector<std::string>{"python3", warm_python_path}}) {
+    auto r = request({});
+    r.warm = warm;
+    r.limits.wall_ms = 2000;
+    r.invocations.clear();
+    write_file(task_dir() + "/in/half.py", "import os, time\nindex = int(os.environ['TNODE_INDEX'])\nif index: time.sleep(1)\nopen(f'out/{index}', 'w').close()\n");
+    for (int index : {0, 1, 2}) r.invocations.push_back({index, {"python3", "in/half.py"}, environment(index)});
+    executor->run(r);
+    // In the middle of the second index, or thereabouts: its request was sent ahead of its turn.
+    const std::string second = r.result_dir + "/out/0";
+    REQUIRE(eventually([&] { return std::filesystem::exists(second); }));
+    executor->pause();
+    std::this_thread::sleep_for(longer_than_the_limit);
+    REQUIRE_FALSE(descendants(runner).empty());
+    executor->resume();
+    const auto report = wait(r.job);
+    INFO(report.problem << report.failure_detail << report.stderr_tail);
+    REQUIRE(report.outcome.good());
+  }
 }
