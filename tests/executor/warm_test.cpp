@@ -131,7 +131,8 @@ TEST_CASE_METHOD(SandboxFixture, "a_pause_counts_for_no_index_of_a_unit") {
     const std::string second = r.result_dir + "/out/0";
     REQUIRE(eventually([&] { return std::filesystem::exists(second); }));
     executor->pause();
-    std::this_thread::sleep_for(longer_than_the_limit);
+    const auto until = std::chrono::steady_clock::now() + longer_than_the_limit;
+    REQUIRE(eventually([&] { return std::chrono::steady_clock::now() > until; }));
     REQUIRE_FALSE(descendants(runner).empty());
     executor->resume();
     const auto report = wait(r.job);
