@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "cli/bundle_disk.h"
 #include "cli/commands.h"
 #include "cli/home.h"
 #include "cli/node.h"
@@ -28,6 +29,11 @@ Check disk_check(const Home& home) {
   struct statvfs status;
   if (statvfs(home.dir().c_str(), &status) != 0) return {"disk", Check::missing, "the home " + home.dir() + " cannot be looked at", "choose another --home"};
   const auto free = static_cast<std::int64_t>(status.f_bavail) * static_cast<std::int64_t>(status.f_frsize);
+  const std::string probe = home.dir() + "/.doctor-" + std::to_string(getpid());
+  if (auto written = write_file_atomically(probe, std::string(4096, 'x')); !written)
+    return {"disk", Check::missing, written.error().message, "make room below " + home.dir() + " and see that it can be written, or choose another --home"};
+  std::error_code ignored;
+  std::filesystem::remove(probe, ignored);
   if (free < wanted_disk) return {"disk", Check::weaker, format_size(free) + " free below " + home.dir(), "make room, or choose another --home"};
   return {"disk", Check::good, format_size(free) + " free below " + home.dir(), ""};
 }
@@ -42,7 +48,9 @@ Check clock_check() {
 Check store_check(const Home& home) {
   if (!std::filesystem::exists(home.store_path())) return {"ledger", Check::good, "none yet", ""};
   auto store = open_store_for_reading(home);
-  if (!store) return {"ledger", Check::missing, store.error().message, "restore " + home.store_path() + " from a backup"};
+  // An older copy in its place would sign blocks a second time, which others can prove to be fraud.
+  if (!store && store.error().code != Code::io) return {"ledger", Check::missing, store.error().message, "keep " + home.store_path() + " as it is and ask for help; never put an older copy in its place"};
+  if (!store) return {"ledger", Check::missing, store.error().message, "see that the disk has room and can be written and read; " + home.store_path() + " itself may be whole"};
   return {"ledger", Check::good, std::to_string((*store)->balance().blocks) + " blocks, all adding up", ""};
 }
 
@@ -61,8 +69,8 @@ std::vector<Check> network_checks(const GlobalOptions& global, const Home& home)
     checks.push_back({"dht", Check::good, "private, and this node would be its first; others start with --bootstrap " + (*swarm)->listen_endpoint(), ""});
     return checks;
   }
-  for (int tries = 0; tries < dht_wait_tries && !(*swarm)->health().dht_running; ++tries) std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  if ((*swarm)->health().dht_running) checks.push_back({"dht", Check::good, "answers", ""});
+  for (int tries = 0; tries < dht_wait_tries && (*swarm)->health().dht_messages == 0; ++tries) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  if ((*swarm)->health().dht_messages > 0) checks.push_back({"dht", Check::good, "answers", ""});
   else checks.push_back({"dht", Check::weaker, "nobody answered within 5 s", "allow outgoing UDP, or name a node with --bootstrap HOST:PORT or --peer HOST:PORT"});
   return checks;
 }

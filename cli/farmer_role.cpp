@@ -192,6 +192,8 @@ void FarmerRole::carry(const RunUnit& effect) {
   request.task_hex = to_hex(effect.task);
   if (auto runtime = runtime_id(task.spec.runtime)) request.runtime_dir = runtimes_.root(*runtime);
   request.invocations = expand_unit(task.spec, effect.unit);
+  request.warm = warm_command(task.spec, effect.warm);
+  request.warm_env = warm_environment(task.spec);
   request.outputs = task.spec.outputs;
   request.limits.wall_ms = effect.run_ms;
   request.limits.cpus = task.spec.resources.cpus;

@@ -14,6 +14,7 @@
 #include "cli/bundle_disk.h"
 #include "cli/quantities.h"
 #include "cli/task_file_keys.h"
+#include "cli/task_file_warm.h"
 #include "core/amount.h"
 #include "core/bundle_paths.h"
 #include "core/messages.h"
@@ -48,6 +49,7 @@ class Reader {
     command(root);
     env(root.find("env"));
     runtime(root.find("runtime"));
+    if (const TreeNode* warm = root.find("warm")) read_warm(*warm, task_, problems_);
     inputs(root.find("inputs"));
     outputs(root.find("outputs"));
     array(root.find("array"));
@@ -64,6 +66,7 @@ class Reader {
   TaskFile read_terms(const TreeNode& root) {
     if (!map(root, "terms such as quorum.agree=1", terms_keys)) return {};
     name(root.find("name"));
+    if (const TreeNode* warm = root.find("warm")) read_warm_hint(*warm, task_.terms, problems_);
     timeouts(root.find("timeouts"));
     quorum(root.find("quorum"));
     market(root.find("market"));

@@ -30,6 +30,7 @@ struct Terms {
   TimeMs queue_ms = 600'000, run_ms = 300'000, total_ms = 86'400'000;
   std::int64_t agree = 2, max_replicas = 5;
   Micro max_price_micro = credit_micro;  ///< per unit
+  std::string warm;                        ///< the offer's hint how to run it faster
 };
 
 struct TaskFile {

@@ -7,8 +7,8 @@ namespace tnode::task_file_keys {
 
 using Words = std::vector<std::string>;
 
-inline const Words task_keys{"tnode", "name", "command", "env", "runtime", "inputs", "outputs", "array", "resources", "timeouts", "quorum", "market"};
-inline const Words terms_keys{"name", "timeouts", "quorum", "market"};
+inline const Words task_keys{"tnode", "name", "command", "env", "runtime", "warm", "inputs", "outputs", "array", "resources", "timeouts", "quorum", "market"};
+inline const Words terms_keys{"name", "warm", "timeouts", "quorum", "market"};
 inline const Words input_keys{"from", "to"}, array_keys{"range", "values", "lines", "batch"}, resource_keys{"cpus", "memory", "disk"},
     timeout_keys{"queue", "run", "total"}, quorum_keys{"agree", "max"}, market_keys{"max_price"};
 

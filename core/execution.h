@@ -1,6 +1,7 @@
 // The port to whatever runs a unit: what is asked, what comes back. Values only; executor/ carries it out.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@ struct RunLimits {
   std::int64_t open_files = 1024;
   std::int64_t output_files = 10'000;           // result_limit
   std::int64_t stdio_bytes = 1 << 20;           // output_limit: stdout and stderr each
+  bool operator==(const RunLimits&) const = default;
 };
 
 /// What all units that run side by side may use together; 0: no bound of that kind.
@@ -35,6 +37,8 @@ struct ExecutionRequest {
   std::string runtime_dir;   ///< host folder that is shown as the root; empty: this machine's own /usr
   std::string task_hex;      ///< TNODE_TASK
   std::vector<Invocation> invocations;
+  std::vector<std::string> warm;     ///< the program that starts once and forks for each index; empty: none
+  std::map<std::string, std::string> warm_env;
   std::vector<std::string> outputs;  ///< patterns, e.g. "out/**"
   RunLimits limits;
   std::string result_dir;    ///< an empty folder to be made; collected files land in <result_dir>/out/…

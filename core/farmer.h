@@ -19,7 +19,7 @@ struct FetchTask { TaskId task; std::array<std::uint8_t, 20> v1_hash{}; NodeKey 
 /// Have a runtime ready to run in; answers RuntimeReady or RuntimeLost. `holder` may have it.
 struct PrepareRuntime { RuntimeId runtime; NodeKey holder; std::string endpoint; };
 /// Run one unit; answers UnitRan. The adapter makes the result's torrent.
-struct RunUnit { std::uint64_t job = 0; TaskId task; UnitNumber unit = 0; TimeMs run_ms = 0; };
+struct RunUnit { std::uint64_t job = 0; TaskId task; UnitNumber unit = 0; TimeMs run_ms = 0; std::string warm; };
 struct StopUnit { std::uint64_t job = 0; };
 /// Everything that runs stands still, its limits of time too; until ThawUnits.
 struct FreezeUnits {};

@@ -52,7 +52,7 @@ void Farmer::start_units() {
       work.step = Step::running;
       work.job = next_job_++;
       running_[work.job] = {id, number};
-      emit(RunUnit{work.job, lease.offer.task, number, lease.offer.run_ms});
+      emit(RunUnit{work.job, lease.offer.task, number, lease.offer.run_ms, lease.offer.warm});
     }
   }
 }

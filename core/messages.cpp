@@ -148,6 +148,7 @@ Bytes encode(const Offer& o) {
   dict["task"] = raw(o.task);
   dict["units"] = static_cast<std::int64_t>(o.units);
   dict["v1"] = raw(o.v1_hash);
+  if (!o.warm.empty()) dict["warm"] = o.warm;
   return bencode::encode(dict);
 }
 
@@ -171,6 +172,10 @@ Result<Offer> decode_offer(std::string_view body) {
   r.id("task", o.task);
   o.units = static_cast<UnitNumber>(r.number("units", 1, max_units));
   r.fixed("v1", o.v1_hash);
+  if (r.has("warm")) {
+    o.warm = r.bytes("warm", 64);
+    if (o.warm.empty()) r.refuse("warm is empty");
+  }
   DictReader rr(r.any("resources"));
   o.resources.cpus = rr.number("cpus", 1, 1024);
   o.resources.disk_bytes = rr.number("disk", 0, max_bytes);

@@ -36,6 +36,7 @@ struct Offer {
   TimeMs run_ms = 0;                       ///< one index's wall time
   Resources resources;
   std::string runtime = "host";
+  std::string warm;                        ///< how the task may be run faster, for farmers that know the word; changes no result
   Hash draw_commitment;                    ///< hash of the seed behind every random choice (section 5)
 };
 

@@ -61,6 +61,8 @@ std::int64_t invocation_bytes(const TaskSpec& spec) {
   return bytes;
 }
 
+std::map<std::string, std::string> basic_environment() { return {{"HOME", "/tmp"}, {"LANG", "C.UTF-8"}, {"PATH", "/usr/local/bin:/usr/bin:/bin"}, {"TZ", "UTC"}}; }
+
 Error refused(const std::string& why) { return fail(Code::invalid, "manifest: " + why); }
 
 Result<void> check_output_pattern(const std::string& pattern) {
@@ -95,6 +97,7 @@ Bytes encode_manifest(const TaskSpec& spec) {
   manifest["resources"] = std::move(resources);
   manifest["runtime"] = spec.runtime;
   manifest["tnode"] = 1;
+  if (!spec.warm.empty()) manifest["warm"] = texts(spec.warm);  // only where it is asked for: other tasks keep their hash
   return bencode::encode(manifest);
 }
 
@@ -123,6 +126,7 @@ Result<TaskSpec> decode_manifest(std::string_view bytes) {
     if (!hash) reader.refuse("foreign input '" + to + "' is broken");
     else spec.foreign_inputs.push_back({to, *hash});
   }
+  if (reader.has("warm") && (!read_texts(reader.list("warm", max_command_parts), spec.warm) || spec.warm.empty())) reader.refuse("warm is empty or not a list of strings");
   DictReader array(reader.any("array"));
   spec.array.batch = array.number("batch", 1, max_indices);
   if (array.has("values")) {
@@ -144,6 +148,7 @@ Result<TaskSpec> decode_manifest(std::string_view bytes) {
 
 Result<void> check_task(const TaskSpec& spec) {
   if (spec.command.empty() || spec.command.size() > max_command_parts || spec.command.front().empty()) return refused("the command is empty or has more than " + std::to_string(max_command_parts) + " parts");
+  if (!spec.warm.empty() && (spec.warm.size() > max_command_parts || spec.warm.front().empty())) return refused("the warm command has no program or more than " + std::to_string(max_command_parts) + " parts");
   if (spec.runtime != "host" && !runtime_id(spec.runtime)) return refused("the runtime is neither 'host' nor the magnet link of a v2 hash alone");
   std::vector<std::string> inputs;
   for (const auto& input : spec.foreign_inputs) inputs.push_back("in/" + input.to);
@@ -175,12 +180,26 @@ std::vector<Invocation> expand_unit(const TaskSpec& spec, UnitNumber unit) {
     invocation.index = value ? place : spec.array.first + place;
     const std::string index = std::to_string(invocation.index);
     for (const auto& part : spec.command) invocation.argv.push_back(replaced(part, index, value));
-    invocation.env = {{"HOME", "/tmp"}, {"LANG", "C.UTF-8"}, {"PATH", "/usr/local/bin:/usr/bin:/bin"}, {"TZ", "UTC"}};
+    invocation.env = basic_environment();
     for (const auto& [key, text] : spec.env) invocation.env[key] = replaced(text, index, value);
     invocation.env["TNODE_INDEX"] = index;
     invocations.push_back(std::move(invocation));
   }
   return invocations;
+}
+
+bool fits_warm_hint(const TaskSpec& spec, const std::string& hint) { return hint == warm_python_hint && spec.command.front() == "python3"; }
+
+std::vector<std::string> warm_command(const TaskSpec& spec, const std::string& hint) {
+  if (!spec.warm.empty() || !fits_warm_hint(spec, hint)) return spec.warm;
+  return {"python3", warm_python_path};
+}
+
+std::map<std::string, std::string> warm_environment(const TaskSpec& spec) {
+  auto env = basic_environment();
+  for (const auto& [key, text] : spec.env)
+    if (text.find("{index}") == std::string::npos && text.find("{value}") == std::string::npos) env[key] = text;
+  return env;
 }
 
 }  // namespace tnode

@@ -37,6 +37,8 @@ struct TaskSpec {
   std::string runtime = "host";
   std::vector<ForeignInput> foreign_inputs;
   std::vector<std::string> outputs = {"out/**"};
+  /// A program of the task's own that starts once and forks for each index (docs/task-yaml.md#warm); empty: each index starts by itself.
+  std::vector<std::string> warm;
   ArraySpec array;
   Resources resources;
   bool operator==(const TaskSpec&) const = default;
@@ -61,6 +63,17 @@ struct Invocation {
 };
 /// The runs of one unit in order, with {index} and {value} replaced in command and env.
 std::vector<Invocation> expand_unit(const TaskSpec& spec, UnitNumber unit);
+
+/// tnode's own warm command for Python is this file in the sandbox, run by python3.
+inline constexpr const char* warm_python_path = "/warm/python3.py";
+/// The hint of an offer that a task may be run by it: how, never what.
+inline constexpr const char* warm_python_hint = "python3";
+/// What an offer's hint may be about: the hint is known, and the command is one that tnode's own warm command takes.
+bool fits_warm_hint(const TaskSpec& spec, const std::string& hint);
+/// The program that starts once for all indices: the task's own, or the one that the hint names; empty: none.
+std::vector<std::string> warm_command(const TaskSpec& spec, const std::string& hint);
+/// Its environment: what is the same for every index.
+std::map<std::string, std::string> warm_environment(const TaskSpec& spec);
 
 // Bounds that decode_manifest and the task.yaml reader share.
 inline constexpr std::size_t max_command_parts = 1024;

@@ -2,11 +2,13 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
+#include <sstream>
 #include <vector>
 
 #include "executor/kernel_files.h"
@@ -35,6 +37,13 @@ void remove_emptied(const std::string& folder) {
 void thaw(const std::string& folder) {
   write_kernel_file(folder + "/cgroup.freeze", "0");
   write_kernel_file(folder + "/freezer.state", "THAWED");
+}
+
+/// Whatever still lives in the groups of a runner that is gone: what was frozen, or had not yet asked to die with it.
+void kill_members(const std::string& folder) {
+  std::istringstream members(read_kernel_file(folder + "/cgroup.procs"));
+  for (pid_t pid = 0; members >> pid;)
+    if (pid > 0) kill(pid, SIGKILL);
 }
 
 /// The runner that such a group's name tells of lives.
@@ -73,8 +82,12 @@ void sweep_groups(const std::string& parent) {
     const int lock = lock_group(folder);
     if (lock < 0) continue;
     // A daemon outlives its runner in there: only tried, never waited for.
-    if (name.ends_with(runner_suffix)) rmdir(folder.c_str());
-    else remove_group(folder);
+    if (name.ends_with(runner_suffix)) {
+      rmdir(folder.c_str());
+    } else {
+      for (const auto& below : groups_in(folder)) kill_members(folder + "/" + below);
+      remove_group(folder);
+    }
     close(lock);
   }
 }

@@ -89,6 +89,7 @@ std::vector<std::string> sandbox_arguments(const SandboxPlan& plan, const RootLa
     add("--perms", "0755", "--dir", "/work/in");
     for (const auto& [name, path] : plan.inputs) add("--ro-bind", path, "/work/in/" + name);
   }
+  if (!plan.warm_python.empty()) add("--ro-bind", plan.warm_python, warm_python_path);
   add("--ro-bind", plan.init_path, "/init", "--remount-ro", "/", "--chdir", "/work");
   add("--seccomp", std::to_string(descriptors.seccomp), "--", "/init");
   return argv;

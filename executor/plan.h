@@ -33,8 +33,10 @@ struct SandboxPlan {
   std::string init_path;                ///< the first process's program on the host
   std::string inputs_dir;               ///< the task's in/ on the host, shown as it is; empty: see `inputs`
   std::vector<std::pair<std::string, std::string>> inputs;  ///< in/ put together from several places: (name below in/, host path)
+  std::string warm_python;              ///< tnode's warm command for Python on the host; empty: the task has no warm command
   std::vector<std::string> hidden;      ///< files_to_hide()
   std::int64_t disk_bytes = 0;          ///< cap of out/ and /tmp together
+  bool operator==(const SandboxPlan&) const = default;
 };
 
 /// The whole command line, "bwrap" first. Mounts happen in this order.

@@ -25,6 +25,7 @@
 
 #include "core/dict_reader.h"
 #include "executor/init_image.h"
+#include "executor/kernel_files.h"
 #include "executor/sandbox.h"
 #include "executor/seccomp_filter.h"
 #include "executor/wire.h"
@@ -35,6 +36,9 @@ namespace {
 
 constexpr const char* user_name = "tnode";  // preferred over nobody, whom other services run as too
 constexpr uid_t nobody = 65534;
+constexpr TimeMs idle_kept_ms = 5'000;  // a sandbox waits so long for the next unit of its task
+constexpr TimeMs end_wait_ms = 10'000;  // for killed processes to be gone; one that the kernel does not let go must not keep us
+constexpr int end_pause_ms = 5;
 constexpr const char* visible_folders[] = {"tasks", "inputs", "results", "runtimes"};  // of the home: what sandboxes may be shown; an input may be a result
 
 std::string errno_text(const std::string& what) { return what + ": " + std::strerror(errno); }
@@ -56,12 +60,11 @@ Result<int> memory_file(const char* name, std::string_view content) {
   return fd;
 }
 
-Result<void> write_init(const std::string& path) {
+Result<void> write_file(const std::string& path, std::string_view image) {
   const std::string temporary = path + ".new";
   unlink(temporary.c_str());
   int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
   if (fd < 0) return fail(Code::io, errno_text("cannot write " + temporary));
-  auto image = init_image();
   bool good = write(fd, image.data(), image.size()) == static_cast<ssize_t>(image.size()) && fchmod(fd, 0755) == 0;
   close(fd);
   if (!good || rename(temporary.c_str(), path.c_str()) != 0) return fail(Code::io, errno_text("cannot write " + path));
@@ -95,10 +98,13 @@ Result<void> prepare(SandboxHost& host, bool pinned) {
     host.drop_to = user ? std::pair<uid_t, gid_t>{user->pw_uid, user->pw_gid} : std::pair<uid_t, gid_t>{nobody, nobody};
     if (auto shown = show_home(host); !shown) return shown;
     host.init_path = host.home_view + "/init";
+    host.warm_python_path = host.home_view + "/warm-python3.py";
   } else {
     host.init_path = host.home + "/sandbox-init";
+    host.warm_python_path = host.home + "/sandbox-warm-python3.py";
   }
-  if (auto written = write_init(host.init_path); !written) return written;
+  if (auto written = write_file(host.init_path, init_image()); !written) return written;
+  if (auto written = write_file(host.warm_python_path, warm_python_image()); !written) return written;
   auto seccomp = seccomp_filter({.watched_memory = host.cgroups.mode() == watchdog_mode, .pinned = pinned});
   if (!seccomp) return seccomp.error();
   auto passwd_file = memory_file("tnode-passwd", sandbox_passwd), group_file = memory_file("tnode-group", sandbox_group);
@@ -137,8 +143,14 @@ class Runner {
   void cancel(std::uint64_t job);
   void pause();
   void resume();
-  void reap(int signals);
+  void reap();
+  void end_orphans() const;
+  void end_all();
   void report_done();
+  /// How long nothing has to be looked at; -1: until something happens.
+  int wait_ms(TimeMs now) const;
+  void start(ExecutionRequest request);
+  void end_idle(TimeMs now);
 
   int daemon_;
   SandboxHost& host_;
@@ -170,42 +182,91 @@ void Runner::run() {
   for (;;) {
     std::vector<pollfd> watched{{daemon_, POLLIN, 0}, {signals, POLLIN, 0}};
     std::vector<Sandbox*> owners;
-    bool running = false;
     for (auto& sandbox : sandboxes_) {
       owners.push_back(&sandbox);
       watched.push_back({sandbox.control_fd(), POLLIN, 0});
       watched.push_back({sandbox.error_fd(), POLLIN, 0});
-      running = running || (!sandbox.done() && !paused_);
     }
-    poll(watched.data(), watched.size(), running ? Sandbox::tick_ms : -1);
+    poll(watched.data(), watched.size(), wait_ms(monotonic_ms()));
     const TimeMs now = monotonic_ms();
     for (std::size_t i = 0; i < owners.size(); ++i) {
       if (watched[3 + 2 * i].revents && owners[i]->error_fd() >= 0) owners[i]->on_errors();
       if (watched[2 + 2 * i].revents && owners[i]->control_fd() >= 0) owners[i]->on_control();
       owners[i]->tick(now);
     }
-    if (watched[1].revents) reap(signals);
+    if (watched[1].revents) {
+      signalfd_siginfo info;
+      (void)!read(signals, &info, sizeof info);
+      reap();
+      end_orphans();
+    }
     if (watched[0].revents && !on_daemon()) return;
     report_done();  // last: a request may end where it starts
+    end_idle(now);
   }
 }
 
-void Runner::reap(int signals) {
-  signalfd_siginfo info;
-  (void)!read(signals, &info, sizeof info);
+int Runner::wait_ms(TimeMs now) const {
+  TimeMs wait = -1;
+  for (const auto& sandbox : sandboxes_) {
+    if (sandbox.ended() || (paused_ && !sandbox.idle())) continue;  // its end is a signal, and what is paused has no limits
+    const TimeMs own = sandbox.idle() ? std::max<TimeMs>(0, sandbox.idle_since() + idle_kept_ms - now) : Sandbox::tick_ms;
+    wait = wait < 0 ? own : std::min(wait, own);
+  }
+  return static_cast<int>(wait);
+}
+
+void Runner::start(ExecutionRequest request) {
+  for (auto& sandbox : sandboxes_) {
+    if (!sandbox.fits(request)) continue;
+    if (sandbox.take(request)) return;
+    sandbox.stop();
+  }
+  // A new one takes the place of the one that idles longest, so that all together are never more than were wanted at once.
+  Sandbox* longest = nullptr;
+  for (auto& sandbox : sandboxes_)
+    if (sandbox.idle() && (!longest || sandbox.idle_since() < longest->idle_since())) longest = &sandbox;
+  if (longest) longest->stop();
+  sandboxes_.emplace_back(host_, std::move(request));
+}
+
+void Runner::end_idle(TimeMs now) {
+  for (auto& sandbox : sandboxes_)
+    if (sandbox.idle() && (paused_ || now >= sandbox.idle_since() + idle_kept_ms)) sandbox.stop();  // who wants the machine wants its memory, too
+}
+
+void Runner::reap() {
   for (pid_t pid; (pid = waitpid(-1, nullptr, WNOHANG)) > 0;)
     for (auto& sandbox : sandboxes_)
       if (sandbox.pid() == pid) sandbox.on_exit();
 }
 
+/// What ended sandboxes leave becomes our child, and not all of it ends by itself: bubblewrap's own child, when it had not yet asked to die
+/// with its parent, waits for that parent for ever.
+void Runner::end_orphans() const {
+  for (pid_t pid : children_of(getpid()))
+    if (std::none_of(sandboxes_.begin(), sandboxes_.end(), [&](const Sandbox& sandbox) { return sandbox.pid() == pid; })) kill(pid, SIGKILL);
+}
+
+/// The daemon is gone: ends everything, waits for it, and takes the control groups along.
+void Runner::end_all() {
+  for (auto& sandbox : sandboxes_) sandbox.cancel();
+  const TimeMs limit = monotonic_ms() + end_wait_ms;
+  for (;;) {
+    reap();
+    end_orphans();
+    siginfo_t ended{};
+    if (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) < 0 || monotonic_ms() >= limit) break;  // no child is left
+    if (ended.si_pid == 0) poll(nullptr, 0, end_pause_ms);
+  }
+  sandboxes_.clear();
+}
+
 /// A report goes out as soon as it stands; the sandbox itself is kept until its processes are gone, for its control group is.
 void Runner::report_done() {
   for (auto it = sandboxes_.begin(); it != sandboxes_.end();) {
-    if (it->done() && !it->reported) {
-      it->reported = true;
-      if (!send(RunnerFrame::report, encode_report(it->report()))) _exit(0);
-    }
-    it = it->done() && it->pid() < 0 ? sandboxes_.erase(it) : std::next(it);
+    if (auto report = it->take_report(); report && !send(RunnerFrame::report, encode_report(*report))) _exit(0);
+    it = it->ended() && it->pid() < 0 ? sandboxes_.erase(it) : std::next(it);
   }
 }
 
@@ -214,11 +275,7 @@ bool Runner::on_daemon() {
   ssize_t got = recv(daemon_, buffer, sizeof buffer, MSG_DONTWAIT);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return true;
   if (got <= 0) {
-    // The daemon is gone: end everything, wait for it, and take the control groups along.
-    for (auto& sandbox : sandboxes_) sandbox.cancel();
-    while (waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {}
-    for (auto& sandbox : sandboxes_) sandbox.on_exit();
-    sandboxes_.clear();
+    end_all();
     return false;
   }
   received_.append(buffer, static_cast<std::size_t>(got));
@@ -255,12 +312,12 @@ void Runner::take_frames() {
 
 void Runner::run_request(ExecutionRequest request) {
   if (paused_) waiting_.push_back(std::move(request));
-  else sandboxes_.emplace_back(host_, std::move(request));
+  else start(std::move(request));
 }
 
 void Runner::cancel(std::uint64_t job) {
   for (auto& sandbox : sandboxes_)
-    if (sandbox.job() == job) sandbox.cancel();
+    if (sandbox.runs(job)) sandbox.cancel();
   std::erase_if(waiting_, [&](const ExecutionRequest& request) {
     if (request.job != job) return false;
     ExecutionReport report;

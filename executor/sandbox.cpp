@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
-#include "core/bundle_paths.h"
 #include "executor/init/protocol.h"
 #include "executor/process_tree.h"
 
@@ -21,18 +21,8 @@ constexpr TimeMs outputs_wait_ms = 120'000;  // for an index's outputs to be rea
 constexpr std::size_t max_error_text = 4096;
 // Init is trusted, but it lives beside the task: nothing it says may fill or break the runner.
 constexpr std::size_t max_init_frame = 64 << 10;
-constexpr const char* memory_of_others = "this machine, or what its sandboxes may have together, ran out of memory, and the kernel ended a process of the unit";
-constexpr std::uint64_t max_inodes = 200'000;  // an empty file costs the kernel about a KiB that no disk limit counts
-
-std::string mebibytes(std::int64_t bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB"; }
-std::string mebibytes(std::uint64_t bytes) { return mebibytes(static_cast<std::int64_t>(bytes)); }
-
-/// 2,000 → "2 s", 1,500 → "1.5 s".
-std::string seconds(TimeMs ms) {
-  std::string decimals = ms % 1000 == 0 ? "" : "." + std::to_string(1000 + ms % 1000).substr(1);
-  while (decimals.ends_with('0')) decimals.pop_back();
-  return std::to_string(ms / 1000) + decimals + " s";
-}
+// What fits the socket while init does not read: the next index's request goes ahead of its turn only within this.
+constexpr std::size_t max_ahead_bytes = 32 << 10;
 
 }  // namespace
 
@@ -42,9 +32,7 @@ TimeMs monotonic_ms() {
   return t.tv_sec * 1000 + t.tv_nsec / 1'000'000;
 }
 
-Sandbox::Sandbox(SandboxHost& host, ExecutionRequest request)
-    : host_(host), request_(std::move(request)), outputs_(request_.result_dir, request_.outputs, request_.limits) {
-  report_.job = request_.job;
+Sandbox::Sandbox(SandboxHost& host, ExecutionRequest request) : host_(host), task_hex_(request.task_hex), runtime_dir_(request.runtime_dir), limits_(request.limits), warm_(request.warm), warm_env_(request.warm_env), unit_(std::move(request)) {
   if (auto good = start(); !good) problem(good.error().message);
 }
 
@@ -61,36 +49,81 @@ void Sandbox::stop() {
   if (paused_since_ && cgroup_) cgroup_->freeze(false);  // the kill reaches what is frozen by version 1 only then
 }
 
+// --- one unit after the other ---
+
+bool Sandbox::fits(const ExecutionRequest& request) const {
+  if (!idle() || request.task_hex != task_hex_ || request.runtime_dir != runtime_dir_ || !(request.limits == limits_) || request.warm != warm_ || request.warm_env != warm_env_) return false;
+  auto plan = plan_for(host_, request);
+  return plan && *plan == plan_ && identities(*plan, runtime_dir_) == shown_;
+}
+
+bool Sandbox::take(ExecutionRequest& request) {
+  // What the units before it were refused or killed for is not its doing.
+  if (cgroup_ && !cgroup_->prepare(group_memory(limits_), group_processes(limits_, !warm_.empty()))) return false;
+  unit_.emplace(std::move(request));
+  stopping_ = false;
+  send_index(unit_->invocation());
+  await_end();
+  return true;
+}
+
+std::optional<ExecutionReport> Sandbox::take_report() {
+  if (!unit_ || !unit_->done()) return std::nullopt;
+  // Whatever happened in there, nobody else shall meet it. A unit of no task is alone anyway.
+  if (!unit_->good() || task_hex_.empty()) stop();
+  std::optional<ExecutionReport> report = unit_->take_report();
+  unit_.reset();
+  idle_since_ = monotonic_ms();
+  return report;
+}
+
+void Sandbox::cancel() { problem("cancelled"); }
+
+void Sandbox::problem(std::string what) {
+  if (unit_) unit_->problem(std::move(what));
+  stop();
+}
+
 // --- what init is told ---
 
-void Sandbox::send_next() {
-  const Invocation& invocation = request_.invocations[next_];
-  const RunLimits& limits = request_.limits;
+Bytes Sandbox::run_frame(const Invocation& invocation) const {
   init_run run{};
-  run.wall_ms = static_cast<std::uint64_t>(limits.wall_ms);
-  run.cpu_ms = static_cast<std::uint64_t>(std::max<std::int64_t>(1, limits.wall_ms * limits.cpus));
-  run.stdio_bytes = static_cast<std::uint64_t>(limits.stdio_bytes);
+  run.wall_ms = static_cast<std::uint64_t>(limits_.wall_ms);
+  run.cpu_ms = static_cast<std::uint64_t>(std::max<std::int64_t>(1, limits_.wall_ms * limits_.cpus));
+  run.stdio_bytes = static_cast<std::uint64_t>(limits_.stdio_bytes);
   run.inodes = max_inodes;
-  run.open_files = static_cast<std::uint64_t>(limits.open_files);
+  run.open_files = static_cast<std::uint64_t>(limits_.open_files);
   // A control group counts processes and says so; the resource limit stands behind it. Without one, init watches what the resource
   // limit bounds, with room for itself and for the process too many by which it sees that the limit was met.
-  run.processes = static_cast<std::uint64_t>(cgroup_ ? 2 * limits.processes : limits.processes + 2);
-  run.watch_memory_bytes = cgroup_ ? 0 : static_cast<std::uint64_t>(limits.memory_bytes);
+  run.processes = static_cast<std::uint64_t>(cgroup_ ? 2 * limits_.processes : limits_.processes + 2 + (warm_.empty() ? 0 : warm_processes));
+  run.watch_memory_bytes = cgroup_ ? 0 : static_cast<std::uint64_t>(limits_.memory_bytes);
   run.argc = static_cast<std::uint32_t>(invocation.argv.size());
   run.envc = static_cast<std::uint32_t>(invocation.env.size() + 1);
   Bytes strings;
-  for (const auto& part : invocation.argv) strings.append(part).push_back('\0');
-  for (const auto& [key, value] : invocation.env) strings.append(key + "=" + value).push_back('\0');
-  strings.append("TNODE_TASK=" + request_.task_hex).push_back('\0');
+  auto add = [&](const std::vector<std::string>& argv, const std::map<std::string, std::string>& env) {
+    for (const auto& part : argv) strings.append(part).push_back('\0');
+    for (const auto& [key, value] : env) strings.append(key + "=" + value).push_back('\0');
+    strings.append("TNODE_TASK=" + task_hex_).push_back('\0');
+  };
+  if (!warm_.empty()) {
+    run.warm_argc = static_cast<std::uint32_t>(warm_.size());
+    run.warm_envc = static_cast<std::uint32_t>(warm_env_.size() + 1);
+    add(warm_, warm_env_);
+  }
+  add(invocation.argv, invocation.env);
   const init_header header{INIT_RUN, static_cast<std::uint32_t>(sizeof run + strings.size())};
   Bytes frame(reinterpret_cast<const char*>(&header), sizeof header);
   frame.append(reinterpret_cast<const char*>(&run), sizeof run);
-  frame += strings;
+  return frame + strings;
+}
+
+void Sandbox::send_index(const Invocation& invocation) { send_all(run_frame(invocation)); }
+
+void Sandbox::await_end() {
   turn_ = Turn::end;
   const TimeMs now = monotonic_ms();
-  deadline_ = now + limits.wall_ms + overtime_ms;
+  deadline_ = now + limits_.wall_ms + overtime_ms;
   next_look_ = now + tick_ms;
-  send_all(frame);
 }
 
 void Sandbox::send_all(std::string_view bytes) {
@@ -113,20 +146,20 @@ void Sandbox::stop_index(TimeMs now) {
 // --- pausing ---
 
 void Sandbox::pause(TimeMs now) {
-  if (done_ || paused_since_) return;
+  if (!unit_ || ended() || paused_since_) return;
   paused_since_ = now;
   if (cgroup_ && cgroup_->can_freeze()) cgroup_->freeze(true);
   else stopped_ = stop_below(pid_);
 }
 
 void Sandbox::resume(TimeMs now) {
-  if (done_ || !paused_since_) return;
+  if (ended() || !paused_since_) return;
   const TimeMs slept = now - *paused_since_;
   paused_since_.reset();
   deadline_ += slept;
   next_look_ += slept;
-  // Init hears of it before it goes on, so that what it watches was not late.
-  if (turn_ == Turn::end) {
+  // Init hears of it before it goes on, so that what it watches was not late. It may be in an index of which we have not heard yet.
+  if (turn_ == Turn::end || ahead_) {
     const init_header header{INIT_PAUSED, sizeof(init_paused)};
     const init_paused paused{static_cast<std::uint64_t>(slept)};
     send_all({reinterpret_cast<const char*>(&header), sizeof header});
@@ -150,14 +183,14 @@ void Sandbox::on_control() {
 void Sandbox::take_frames() {
   std::size_t at = 0;
   bool sense = true;
-  while (!done_ && sense) {
+  while (sense && !(unit_ && unit_->done())) {
     std::string_view rest = std::string_view(received_).substr(at);
     if (data_left_ > 0) {
       if (rest.empty()) break;
       std::string_view part = rest.substr(0, data_left_);
       data_left_ -= static_cast<std::uint32_t>(part.size());
       at += part.size();
-      sense = take_data(part);
+      sense = turn_ == Turn::outputs && unit_->data(part);
       continue;
     }
     init_header header;
@@ -173,120 +206,74 @@ void Sandbox::take_frames() {
     at += sizeof header + header.length;
     sense = take_frame(header.type, rest.substr(sizeof header, header.length));
   }
-  if (!sense) problem("the sandbox's first process said something senseless");
   received_.erase(0, at);
-}
-
-bool Sandbox::take_data(std::string_view part) {
-  if (turn_ != Turn::outputs || static_cast<std::int64_t>(part.size()) > outputs_.expected()) return false;
-  if (auto good = outputs_.data(part); !good) refuse(good.error());
-  return true;
+  if (!sense) problem("the sandbox's first process said something senseless");
 }
 
 bool Sandbox::take_frame(std::uint32_t type, std::string_view payload) {
   switch (type) {
     case INIT_READY:
       if (turn_ != Turn::hello) return false;
-      send_next();
+      send_index(unit_->invocation());
+      await_end();
       return true;
-    case INIT_END: return on_end(payload);
-    case INIT_FILE: return on_file(payload);
-    case INIT_BAD: {
-      auto nul = payload.find('\0');
-      if (turn_ != Turn::outputs || nul == std::string_view::npos) return false;
-      end(OutcomeKind::bad_output, 0, "the output " + quoted_name(payload.substr(nul + 1)) + " " + std::string(payload.substr(0, nul)) + "; only files and folders may be left in out/");
-      return true;
-    }
-    case INIT_COLLECTED:
-      if (turn_ != Turn::outputs || outputs_.expected() != 0) return false;
-      if (auto good = outputs_.end_index(); !good) {
-        refuse(good.error());
-        return true;
-      }
-      if (++next_ < request_.invocations.size()) send_next();
-      else finish();
-      return true;
+    case INIT_END: return turn_ == Turn::end && on_end(payload);
+    case INIT_FILE: return turn_ == Turn::outputs && on_file(payload);
+    case INIT_BAD: return turn_ == Turn::outputs && on_bad(payload);
+    case INIT_COLLECTED: return turn_ == Turn::outputs && on_collected();
     default: return false;
   }
 }
 
-bool Sandbox::on_file(std::string_view payload) {
-  init_file file;
-  if (turn_ != Turn::outputs || outputs_.expected() != 0 || payload.size() <= sizeof file) return false;
-  std::memcpy(&file, payload.data(), sizeof file);
-  const auto size = static_cast<std::int64_t>(file.size);
-  if (size < 0) return false;
-  if (auto good = outputs_.begin(std::string(payload.substr(sizeof file)), size, file.executable != 0); !good) refuse(good.error());
-  return true;
-}
-
-void Sandbox::refuse(const Error& error) {
-  if (error.code == Code::io) problem(error.message);
-  else if (error.code == Code::refused) end(OutcomeKind::result_limit, 0, error.message);
-  else end(OutcomeKind::bad_output, 0, error.message);
-}
-
 bool Sandbox::on_end(std::string_view payload) {
   init_end ended;
-  if (turn_ != Turn::end || payload.size() < sizeof ended) return false;
+  if (payload.size() < sizeof ended) return false;
   std::memcpy(&ended, payload.data(), sizeof ended);
   payload.remove_prefix(sizeof ended);
   if (ended.stdout_tail > INIT_TAIL_BYTES || ended.stderr_tail > INIT_TAIL_BYTES || payload.size() != ended.stdout_tail + ended.stderr_tail) return false;
   turn_ = Turn::outputs;
   deadline_ = monotonic_ms() + outputs_wait_ms;
-  wall_us_ += static_cast<std::int64_t>(ended.wall_us);
-  cpu_us_ += static_cast<std::int64_t>(ended.cpu_us);
-  report_.usage.wall_ms = wall_us_ / 1000;
-  report_.usage.cpu_ms = cpu_us_ / 1000;
-  const std::int64_t peak = cgroup_ ? cgroup_->peak_bytes() : static_cast<std::int64_t>(ended.peak_bytes);
-  report_.usage.peak_memory_bytes = std::max(report_.usage.peak_memory_bytes, peak);
-  report_.stdout_tail = Bytes(payload.substr(0, ended.stdout_tail));
-  report_.stderr_tail = Bytes(payload.substr(ended.stdout_tail, ended.stderr_tail));
-  const RunLimits& limits = request_.limits;
-  const bool failed = ended.ending != INIT_EXITED || ended.exit_code != 0;
-  auto end_as = [&](OutcomeKind kind, std::string detail) {
-    end(kind, 0, std::move(detail));
-    return true;
-  };
-  // Not its own limit but the machine's: nothing that anybody should vote on.
-  if (cgroup_ && cgroup_->killed_for_others()) {
-    problem(memory_of_others);
-    return true;
-  }
-  // A limit that was met explains the end better than the exit status that came of it.
-  if (ended.ending == INIT_MEMORY || (cgroup_ && cgroup_->out_of_memory())) return end_as(OutcomeKind::out_of_memory, memory_detail(peak));
-  if (ended.ending == INIT_OUTPUT) {
-    const bool more_out = ended.stdout_bytes > ended.stderr_bytes;
-    return end_as(OutcomeKind::output_limit, "it wrote " + std::to_string(more_out ? ended.stdout_bytes : ended.stderr_bytes) + " bytes to " + (more_out ? "stdout" : "stderr") +
-                                                 "; the limit is " + std::to_string(limits.stdio_bytes));
-  }
-  if (ended.ending == INIT_PROCESSES || (failed && cgroup_ && cgroup_->out_of_processes()))
-    return end_as(OutcomeKind::process_limit, "it wanted more than " + std::to_string(limits.processes) + " processes and threads (peak " + std::to_string(cgroup_ ? limits.processes : ended.threads) + ")");
-  if (ended.ending == INIT_INODES)
-    return end_as(OutcomeKind::inode_limit, "it made " + std::to_string(ended.scratch_files) + " files in /tmp and out/; the limit is " + std::to_string(max_inodes));
-  if (failed && ended.disk_full)
-    return end_as(OutcomeKind::disk_limit, "/tmp or out/ was full; each holds " + mebibytes(limits.disk_bytes) + " less what is in the other (peak " + mebibytes(ended.scratch_bytes) + ")");
-  if (ended.ending == INIT_TIMEOUT) return end_as(OutcomeKind::timeout, "it ran for " + seconds(static_cast<TimeMs>(ended.wall_us / 1000)) + "; the limit is " + seconds(limits.wall_ms));
-  if (ended.ending == INIT_CPU)
-    return end_as(OutcomeKind::cpu_limit, "its processes used " + seconds(static_cast<TimeMs>(ended.cpu_us / 1000)) + " of CPU time; the limit is " + seconds(limits.wall_ms * limits.cpus));
-  if (ended.ending != INIT_EXITED) return false;  // stopped, though no limit was met
-  if (failed) end(OutcomeKind::exited, static_cast<int>(ended.exit_code & 255), {});
+  if (!unit_->index_ended(ended, payload.substr(0, ended.stdout_tail), payload.substr(ended.stdout_tail), cgroup_.get())) return false;
+  // While init hands over and cleans up, the next request can be on its way: what this index did was counted above.
+  const Invocation* next = unit_->done() ? nullptr : unit_->following();
+  if (!next) return true;
+  const Bytes frame = run_frame(*next);
+  ahead_ = frame.size() <= max_ahead_bytes;
+  if (ahead_) send_all(frame);
   return true;
 }
 
-std::string Sandbox::memory_detail(std::int64_t peak) const {
-  return "it needed more than " + mebibytes(request_.limits.memory_bytes) + " of memory (peak " + mebibytes(peak) + (cgroup_ ? ", files in /tmp and out/ counted)" : ")");
+bool Sandbox::on_file(std::string_view payload) {
+  init_file file;
+  if (payload.size() <= sizeof file) return false;
+  std::memcpy(&file, payload.data(), sizeof file);
+  return unit_->file(std::string(payload.substr(sizeof file)), static_cast<std::int64_t>(file.size), file.executable != 0);
+}
+
+bool Sandbox::on_bad(std::string_view payload) {
+  const auto nul = payload.find('\0');
+  return nul != std::string_view::npos && unit_->refused(payload.substr(nul + 1), payload.substr(0, nul));
+}
+
+bool Sandbox::on_collected() {
+  if (!unit_->collected(cgroup_.get())) return false;
+  if (unit_->done()) {
+    turn_ = Turn::idle;
+    return true;
+  }
+  if (!std::exchange(ahead_, false)) send_index(unit_->invocation());
+  await_end();
+  return true;
 }
 
 void Sandbox::on_closed() {
-  if (done_) return;
+  if (!unit_ || unit_->done()) return stop();
   on_errors();
   const bool stood = turn_ != Turn::hello;
-  if (cgroup_ && cgroup_->killed_for_others()) return problem(memory_of_others);
   // The kernel may have chosen init itself.
-  if (stood && cgroup_ && cgroup_->out_of_memory()) {
-    report_.usage.peak_memory_bytes = std::max(report_.usage.peak_memory_bytes, cgroup_->peak_bytes());
-    return end(OutcomeKind::out_of_memory, 0, memory_detail(cgroup_->peak_bytes()));
+  if (cgroup_ && (cgroup_->killed_for_others() || (stood && cgroup_->out_of_memory()))) {
+    unit_->killed_for_memory(*cgroup_);
+    return stop();
   }
   while (!error_text_.empty() && error_text_.back() == '\n') error_text_.pop_back();
   problem(stood ? "the sandbox ended before the unit did" : "the sandbox did not start: " + (error_text_.empty() ? "no reason was given" : error_text_));
@@ -305,7 +292,7 @@ void Sandbox::on_errors() {
 }
 
 void Sandbox::tick(TimeMs now) {
-  if (done_ || paused_since_) return;
+  if (!unit_ || unit_->done() || paused_since_) return;
   if (now >= deadline_) {
     if (turn_ == Turn::hello) return problem("the sandbox did not stand in time; this machine may be overloaded");
     return problem("the sandbox could not be ended at its limit; this machine may be overloaded");
@@ -314,37 +301,6 @@ void Sandbox::tick(TimeMs now) {
   next_look_ = now + tick_ms;
   // The kernel killed one process, and the others may wait for it in vain; or refused one, and the program may go on trying.
   if (cgroup_->out_of_memory() || cgroup_->killed_for_others() || cgroup_->out_of_processes()) stop_index(now);
-}
-
-// --- the end ---
-
-void Sandbox::end(OutcomeKind kind, int exit_code, std::string detail) {
-  if (done_) return;
-  report_.ran = true;
-  report_.outcome = {kind, exit_code};
-  report_.failed_index = request_.invocations[std::min(next_, request_.invocations.size() - 1)].index;
-  report_.failure_detail = std::move(detail);
-  outputs_.discard();
-  done_ = true;
-  stop();
-}
-
-void Sandbox::problem(std::string what) {
-  if (done_) return;
-  report_.ran = false;
-  report_.problem = std::move(what);
-  outputs_.discard();
-  done_ = true;
-  stop();
-}
-
-void Sandbox::finish() {
-  auto files = outputs_.finish();
-  if (!files) return end(OutcomeKind::bad_output, 0, files.error().message);
-  report_.ran = true;
-  report_.files = std::move(*files);
-  done_ = true;
-  stop();
 }
 
 }  // namespace tnode

@@ -1,21 +1,29 @@
-// One sandbox that runs one unit: bubblewrap started, indices sent in, outputs taken out, the end classified. Lives in the runner's thread.
+// A sandbox: bubblewrap started, the indices of units sent in, what init says taken to the unit. Lives in the runner's thread.
 #pragma once
 #include <sys/types.h>
 
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "executor/cgroups.h"
-#include "executor/output_writer.h"
 #include "executor/plan.h"
+#include "executor/unit_run.h"
 
 namespace tnode {
+
+/// What a request wants shown, checked; `invalid` for what must not be shown.
+struct SandboxHost;
+Result<SandboxPlan> plan_for(const SandboxHost& host, const ExecutionRequest& request);
+/// The folders and files that a task reads, as the kernel knows them: one that was deleted and made again is another.
+std::vector<std::pair<dev_t, ino_t>> identities(const SandboxPlan& plan, const std::string& runtime_dir);
 
 /// What all sandboxes of a runner share.
 struct SandboxHost {
   std::string bwrap;                       ///< path of bubblewrap
   std::string init_path;                   ///< the first process's program, where the sandbox's user can read it
+  std::string warm_python_path;            ///< tnode's warm command for Python, likewise
   RootLayout layout;
   std::vector<std::string> hidden;         ///< files of /proc that are covered up
   int seccomp = -1, passwd = -1, group = -1;
@@ -28,6 +36,7 @@ struct SandboxHost {
   std::string view(const std::string& path) const;
 };
 
+/// One sandbox. It runs units of one task with one layout and the same limits, one after the other, and idles between them.
 class Sandbox {
  public:
   Sandbox(SandboxHost& host, ExecutionRequest request);
@@ -36,65 +45,78 @@ class Sandbox {
   int control_fd() const { return control_; }
   int error_fd() const { return errors_; }
   pid_t pid() const { return pid_; }
-  std::uint64_t job() const { return request_.job; }
+  /// The unit in it is this one.
+  bool runs(std::uint64_t job) const { return unit_ && unit_->request().job == job; }
+  /// It has ended; its processes may still be going.
+  bool ended() const { return control_ < 0; }
+  bool idle() const { return !unit_ && !ended(); }
+  TimeMs idle_since() const { return idle_since_; }
+
+  /// Whether this unit would find in it what a sandbox of its own would have.
+  bool fits(const ExecutionRequest& request) const;
+  /// Runs a unit that fits; false when it has to have a sandbox of its own after all.
+  bool take(ExecutionRequest& request);
+  /// The unit's report, once, as soon as it stands.
+  std::optional<ExecutionReport> take_report();
 
   void on_control();
   void on_errors();
   /// Limits that are watched from outside; called at least every tick_ms while it runs.
   void tick(TimeMs now);
-  void cancel() { problem("cancelled"); }
+  void cancel();
+  void stop();
   /// Everything in it stands still, and no limit of time runs; then goes on as if nothing had been.
   void pause(TimeMs now);
   void resume(TimeMs now);
-  /// There is a report; the processes may still be going.
-  bool done() const { return done_; }
-  const ExecutionReport& report() const { return report_; }
   void on_exit() { pid_ = -1; }
-  bool reported = false;  ///< the runner's mark
 
   static constexpr int tick_ms = 50;
 
  private:
-  Result<SandboxPlan> plan() const;
   Result<void> start();
-  [[noreturn]] void become_bubblewrap(std::vector<std::string>& arguments, int control, int errors);
-  void send_next();
+  [[noreturn]] void become_bubblewrap(char* const* argv, int control, int errors);
+  void send_index(const Invocation& invocation);
+  void await_end();
+  Bytes run_frame(const Invocation& invocation) const;
   void send_all(std::string_view bytes);
   /// Has init end the index that runs; its report follows.
   void stop_index(TimeMs now);
   void take_frames();
   bool take_frame(std::uint32_t type, std::string_view payload);
-  bool take_data(std::string_view part);
   bool on_file(std::string_view payload);
+  bool on_bad(std::string_view payload);
   bool on_end(std::string_view payload);
-  void refuse(const Error& error);
+  bool on_collected();
   void on_closed();
-  std::string memory_detail(std::int64_t peak) const;
-  void end(OutcomeKind kind, int exit_code, std::string detail);
   void problem(std::string what);
-  void finish();
-  void stop();
 
   SandboxHost& host_;
-  ExecutionRequest request_;
-  OutputWriter outputs_;
+  SandboxPlan plan_;
+  std::vector<std::pair<dev_t, ino_t>> shown_;  ///< which folders the plan's inputs were when it started
+  std::string task_hex_, runtime_dir_;
+  RunLimits limits_;
+  std::vector<std::string> warm_;
+  std::map<std::string, std::string> warm_env_;
+  std::optional<UnitRun> unit_;
   std::unique_ptr<Cgroup> cgroup_;
   pid_t pid_ = -1;
   int control_ = -1, errors_ = -1;
   Bytes received_;
   std::uint32_t data_left_ = 0;
-  std::size_t next_ = 0;
-  /// What init may say next: hello, how the index ended, what it wrote.
-  enum class Turn { hello, end, outputs } turn_ = Turn::hello;
-  bool done_ = false, stopping_ = false;
-  TimeMs deadline_ = 0, next_look_ = 0;
+  /// What init may say next: hello, nothing, how the index ended, what it wrote.
+  enum class Turn { hello, idle, end, outputs } turn_ = Turn::hello;
+  bool stopping_ = false, ahead_ = false;  ///< ahead_: init has the next index's request already
+  TimeMs deadline_ = 0, next_look_ = 0, idle_since_ = 0;
   std::optional<TimeMs> paused_since_;
   std::vector<pid_t> stopped_;  // where there is no freezer: what was stopped by signals
-  // Many indices take less than a millisecond each: their sum is kept finer than the report's.
-  std::int64_t wall_us_ = 0, cpu_us_ = 0;
   std::string error_text_;
-  ExecutionReport report_;
 };
+
+/// A control group's limits for a unit's. Files in /tmp and out/ live in memory and count there too; besides the task's processes it holds
+/// bubblewrap's two, init, and a warm command where there is one.
+inline constexpr std::int64_t warm_processes = 1;
+inline std::int64_t group_memory(const RunLimits& limits) { return limits.memory_bytes + limits.disk_bytes; }
+inline std::int64_t group_processes(const RunLimits& limits, bool warm) { return limits.processes + 3 + (warm ? warm_processes : 0); }
 
 TimeMs monotonic_ms();
 

@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -27,8 +28,6 @@ constexpr TimeMs start_wait_ms = 15'000;  // a sandbox that does not stand by th
 constexpr int niceness = 10;
 // Each entry is a mount of its own when in/ is put together from several torrents.
 constexpr std::size_t max_merged_inputs = 4096;
-// Besides the task's processes a control group counts bubblewrap's two and init.
-constexpr std::int64_t own_processes = 3;
 
 /// A descriptor of the same file with an offset of its own.
 int reopened(int fd) { return open(("/proc/self/fd/" + std::to_string(fd)).c_str(), O_RDONLY); }
@@ -45,18 +44,19 @@ std::string SandboxHost::view(const std::string& path) const {
   return home_view + path.substr(home.size());
 }
 
-Result<SandboxPlan> Sandbox::plan() const {
+Result<SandboxPlan> plan_for(const SandboxHost& host, const ExecutionRequest& request) {
   SandboxPlan plan;
-  plan.init_path = host_.init_path;
-  plan.disk_bytes = request_.limits.disk_bytes;
-  plan.hidden = host_.hidden;
-  const fs::path inputs = request_.task_dir + "/in";
+  plan.init_path = host.init_path;
+  plan.disk_bytes = request.limits.disk_bytes;
+  if (!request.warm.empty()) plan.warm_python = host.warm_python_path;
+  plan.hidden = host.hidden;
+  const fs::path inputs = request.task_dir + "/in";
   std::error_code ec;
   // bubblewrap follows links in what it binds, so a link here would show the task something else of this machine.
   const auto status = fs::symlink_status(inputs, ec);
   if (fs::exists(status) && !fs::is_directory(status)) return fail(Code::invalid, inputs.string() + " is not a folder; nothing else is shown to a task");
-  if (request_.foreign_inputs.empty()) {
-    if (fs::exists(status)) plan.inputs_dir = host_.view(inputs.string());
+  if (request.foreign_inputs.empty()) {
+    if (fs::exists(status)) plan.inputs_dir = host.view(inputs.string());
     return plan;
   }
   std::set<std::string> names;
@@ -66,27 +66,41 @@ Result<SandboxPlan> Sandbox::plan() const {
     if (!fs::is_directory(kind) && !fs::is_regular_file(kind)) return fail(Code::invalid, "the input " + path + " is neither a folder nor a file");
     if (!names.insert(name).second) return fail(Code::invalid, "two inputs are named " + quoted_name(name));
     if (names.size() > max_merged_inputs) return fail(Code::invalid, "in/ has more than " + std::to_string(max_merged_inputs) + " entries beside inputs from other torrents; put them in a folder");
-    plan.inputs.emplace_back(name, host_.view(path));
+    plan.inputs.emplace_back(name, host.view(path));
     return {};
   };
   if (fs::exists(status))
     for (const auto& entry : fs::directory_iterator(inputs, ec))
       if (auto good = add(entry.path().filename().string(), entry.path().string()); !good) return good.error();
-  for (const auto& [name, path] : request_.foreign_inputs)
+  for (const auto& [name, path] : request.foreign_inputs)
     if (auto good = add(name, path); !good) return good.error();
   return plan;
 }
 
+std::vector<std::pair<dev_t, ino_t>> identities(const SandboxPlan& plan, const std::string& runtime_dir) {
+  std::vector<std::pair<dev_t, ino_t>> found;
+  auto add = [&](const std::string& path) {
+    struct stat st{};
+    if (stat(path.c_str(), &st) == 0) found.emplace_back(st.st_dev, st.st_ino);
+  };
+  if (!plan.inputs_dir.empty()) add(plan.inputs_dir);
+  for (const auto& [name, path] : plan.inputs) add(path);
+  if (!runtime_dir.empty()) add(runtime_dir);
+  return found;
+}
+
 Result<void> Sandbox::start() {
-  auto made = plan();
+  auto made = plan_for(host_, unit_->request());
   if (!made) return made.error();
+  plan_ = std::move(*made);
+  shown_ = identities(plan_, runtime_dir_);
   RootLayout runtime;
-  if (!request_.runtime_dir.empty()) {
-    auto seen = look_at_runtime(request_.runtime_dir, host_.view(request_.runtime_dir));
+  if (!runtime_dir_.empty()) {
+    auto seen = look_at_runtime(runtime_dir_, host_.view(runtime_dir_));
     if (!seen) return seen.error();
     runtime = std::move(*seen);
   }
-  auto arguments = sandbox_arguments(*made, request_.runtime_dir.empty() ? host_.layout : runtime);
+  auto arguments = sandbox_arguments(plan_, runtime_dir_.empty() ? host_.layout : runtime);
   int control[2], errors[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control) != 0) return fail(Code::io, std::string("socketpair: ") + std::strerror(errno));
   control_ = control[0];
@@ -96,26 +110,27 @@ Result<void> Sandbox::start() {
   }
   errors_ = errors[0];
   fcntl(errors_, F_SETFL, O_NONBLOCK);
-  // Files in /tmp and out/ live in memory and count there too.
-  cgroup_ = host_.cgroups.take(request_.limits.memory_bytes + request_.limits.disk_bytes, request_.limits.processes + own_processes);
+  cgroup_ = host_.cgroups.take(group_memory(limits_), group_processes(limits_, !warm_.empty()));
   if (!cgroup_ && host_.cgroups.mode() != watchdog_mode) {
     close(control[1]);
     close(errors[1]);
     return fail(Code::io, "no control group for the sandbox: " + host_.cgroups.problem());
   }
   deadline_ = monotonic_ms() + start_wait_ms;
-  pid_ = fork();
-  if (pid_ == 0) become_bubblewrap(arguments, control[1], errors[1]);
-  close(control[1]);
-  close(errors[1]);
-  if (pid_ < 0) return fail(Code::io, std::string("fork: ") + std::strerror(errno));
-  return {};
-}
-
-void Sandbox::become_bubblewrap(std::vector<std::string>& arguments, int control, int errors) {
   std::vector<char*> argv;
   for (auto& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
+  // Nothing is copied: until bubblewrap runs in it, the child has the runner's memory, and the runner waits.
+  pid_ = vfork();
+  if (pid_ == 0) become_bubblewrap(argv.data(), control[1], errors[1]);
+  close(control[1]);
+  close(errors[1]);
+  if (pid_ < 0) return fail(Code::io, std::string("vfork: ") + std::strerror(errno));
+  return {};
+}
+
+/// Keeps nothing that it allocates, for its memory is the runner's.
+void Sandbox::become_bubblewrap(char* const* argv, int control, int errors) {
   // Everything moves out of the way first: the wanted numbers may be taken by one another.
   constexpr int out_of_the_way = 64;
   const int wanted[] = {fcntl(errors, F_DUPFD, out_of_the_way), fcntl(control, F_DUPFD, out_of_the_way), fcntl(reopened(host_.seccomp), F_DUPFD, out_of_the_way),
@@ -147,7 +162,7 @@ void Sandbox::become_bubblewrap(std::vector<std::string>& arguments, int control
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  execv(host_.bwrap.c_str(), argv.data());
+  execv(host_.bwrap.c_str(), argv);
   give_up("cannot start bubblewrap");
 }
 

@@ -26,7 +26,8 @@ std::string text_of(const Value& value) { return value.bytes() ? *value.bytes() 
 }  // namespace
 
 Bytes encode_request(const ExecutionRequest& r) {
-  List invocations, outputs;
+  List invocations, outputs, warm;
+  Dictionary warm_env;
   for (const auto& run : r.invocations) {
     List argv;
     for (const auto& part : run.argv) argv.emplace_back(part);
@@ -35,11 +36,13 @@ Bytes encode_request(const ExecutionRequest& r) {
     invocations.push_back(List{run.index, std::move(argv), std::move(env)});
   }
   for (const auto& pattern : r.outputs) outputs.emplace_back(pattern);
+  for (const auto& part : r.warm) warm.emplace_back(part);
+  for (const auto& [key, value] : r.warm_env) warm_env[key] = value;
   const RunLimits& l = r.limits;
   return bencode::encode(Dictionary{
       {"foreign", pairs(r.foreign_inputs)}, {"invocations", std::move(invocations)}, {"job", static_cast<std::int64_t>(r.job)},
       {"limits", List{l.wall_ms, l.cpus, l.memory_bytes, l.disk_bytes, l.processes, l.open_files, l.output_files, l.stdio_bytes}},
-      {"outputs", std::move(outputs)}, {"result", r.result_dir}, {"runtime", r.runtime_dir}, {"task", r.task_dir}, {"task hex", r.task_hex}});
+      {"outputs", std::move(outputs)}, {"result", r.result_dir}, {"runtime", r.runtime_dir}, {"task", r.task_dir}, {"task hex", r.task_hex}, {"warm", std::move(warm)}, {"warm env", std::move(warm_env)}});
 }
 
 Result<ExecutionRequest> decode_request(std::string_view bytes) {
@@ -69,6 +72,8 @@ Result<ExecutionRequest> decode_request(std::string_view bytes) {
   r.runtime_dir = reader.bytes("runtime", any_size);
   r.task_dir = reader.bytes("task", any_size);
   r.task_hex = reader.bytes("task hex", any_size);
+  for (const auto& part : reader.list("warm", max_command_parts)) r.warm.push_back(text_of(part));
+  for (const auto& [key, text] : reader.dictionary("warm env", any_size)) r.warm_env[key] = text_of(text);
   if (auto good = reader.finish(); !good) return good.error();
   return r;
 }

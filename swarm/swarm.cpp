@@ -296,17 +296,14 @@ void Swarm::Impl::hear_listening(const std::vector<lt::alert*>& alerts) {
 
 void Swarm::Impl::on_alert(const lt::alert& alert) {
   if (lt::alert_cast<lt::dht_bootstrap_alert>(&alert)) {
-    {
-      std::lock_guard lock(mutex);
-      health.dht_running = true;
-    }
     search_pause = first_search;
     search();
   } else if (auto* stats = lt::alert_cast<lt::session_stats_alert>(&alert)) {
-    static const int nodes_index = lt::find_metric_idx("dht.dht_nodes"), peers_index = lt::find_metric_idx("peer.num_peers_connected");
+    static const int nodes_index = lt::find_metric_idx("dht.dht_nodes"), messages_index = lt::find_metric_idx("dht.dht_messages_in"), peers_index = lt::find_metric_idx("peer.num_peers_connected");
     auto counters = stats->counters();
     std::lock_guard lock(mutex);
     health.dht_nodes = static_cast<int>(counters[nodes_index]);
+    health.dht_messages = counters[messages_index];
     health.peers = static_cast<int>(counters[peers_index]);
   } else if (!items->on_alert(alert)) {
     torrents->on_alert(alert);
@@ -385,6 +382,7 @@ std::string Swarm::listen_endpoint() const {
 }
 
 Swarm::Health Swarm::health() const {
+  impl_->post([impl = impl_.get()] { if (impl->session) impl->session->post_session_stats(); });
   std::lock_guard lock(impl_->mutex);
   return impl_->health;
 }

@@ -10,6 +10,7 @@
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -48,7 +49,7 @@ static void empty(const char *top) {
   close(fd);
 }
 
-/* Of a folder that stays: what the task noted on it goes, attributes and flags. Names come one after the other, each ended by NUL. */
+/* Of a folder that stays: what the task noted on it goes, access lists, attributes and flags. Names come one after the other, each ended by NUL. */
 static void remove_attributes(const char *path) {
   static char names[65536];
   int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), none = 0;
@@ -82,14 +83,42 @@ static void remove_system_v(void) {
   }
 }
 
+static uint64_t inodes_of(const char *path) {
+  struct statvfs fs;
+  return statvfs(path, &fs) == 0 ? fs.f_files - fs.f_ffree : 0;
+}
+
+static int has_flags(const char *path) {
+  int flags = 0, fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int known = ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0; /* older kernels have none on a tmpfs */
+  close(fd);
+  return known && flags != 0;
+}
+
+/* The folder we made there, as we made it. */
+static int untouched(const char *path, ino_t inode, mode_t mode) {
+  struct stat st;
+  return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_ino == inode && (st.st_mode & 07777) == mode && listxattr(path, NULL, 0) <= 0 && !has_flags(path);
+}
+
+static ino_t make_folder(const char *path, mode_t mode) {
+  struct stat st;
+  must(mkdir(path, mode) == 0 && chmod(path, mode) == 0 && stat(path, &st) == 0); /* umask does not apply to the second */
+  return st.st_ino;
+}
+
 void clean(void) {
+  static ino_t out, tmp;
+  enum { SCRATCH_EMPTY = 3, SHM_EMPTY = 1 }; /* its root, out/ and tmp/; its root */
   chmod(SCRATCH, 0755);
   chmod("/dev/shm", 01777);
-  empty(SCRATCH);
-  empty("/dev/shm");
   remove_attributes(SCRATCH);
   remove_attributes("/dev/shm");
   remove_system_v();
-  /* The modes are asked for and then set: umask does not apply to the second. */
-  must(mkdir(SCRATCH_OUT, 0755) == 0 && mkdir(SCRATCH_TMP, 0777) == 0 && chmod(SCRATCH_TMP, 01777) == 0);
+  if (inodes_of("/dev/shm") != SHM_EMPTY) empty("/dev/shm");
+  /* Most indices leave nothing: no more inodes than our own, and those where they were. */
+  if (inodes_of(SCRATCH) == SCRATCH_EMPTY && untouched(SCRATCH_OUT, out, 0755) && untouched(SCRATCH_TMP, tmp, 01777)) return;
+  empty(SCRATCH);
+  out = make_folder(SCRATCH_OUT, 0755);
+  tmp = make_folder(SCRATCH_TMP, 01777);
 }

@@ -1,15 +1,12 @@
 /* One index: its command started with its limits, watched, ended, and everything it left alive killed. */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,112 +16,51 @@
 #define TICK_MS 50
 #define FIRST_TICK_MS 3
 #define DISK_FULL_BELOW (64 * 1024)
-#define MAX_PENDING_SIGNALS 1024
+/* A server that served before has forked by then, or is replaced. A new one has all the time that the index has. */
+#define FORKED_AFTER_MS 2000
 
-struct stream {
-  int fd, open;
-  uint64_t total;
-  uint32_t tail_size;
-  char tail[INIT_TAIL_BYTES];
+/* Who has ended so far. */
+struct ended {
+  pid_t command; /* 0: it is the server's child, and the server says how it ends */
+  int over, status;
+  int server, server_status;
+  int broken; /* the server is gone, or makes no sense */
 };
-
-static struct stream out_stream, err_stream;
-
-static void set_limit(int what, uint64_t soft, uint64_t hard) {
-  struct rlimit limit = {soft, hard};
-  setrlimit(what, &limit);
-}
-
-static void start_command(const struct init_run *run, char **argv, char **env, int out, int err) {
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, NULL);
-  signal(SIGPIPE, SIG_DFL);
-  setsid(); /* a group of its own: what it does to its group does not reach init */
-  int null = open("/dev/null", O_RDONLY);
-  if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) _exit(126);
-  if (syscall(SYS_close_range, 3, ~0U, 0) != 0) _exit(126);
-  const uint64_t cpu_s = run->cpu_ms / 1000 + 1;
-  set_limit(RLIMIT_NOFILE, run->open_files, run->open_files);
-  set_limit(RLIMIT_NPROC, run->processes, run->processes);
-  set_limit(RLIMIT_CPU, cpu_s, cpu_s + 1);
-  set_limit(RLIMIT_MEMLOCK, 64 << 10, 64 << 10);
-  set_limit(RLIMIT_MSGQUEUE, 0, 0);
-  set_limit(RLIMIT_SIGPENDING, MAX_PENDING_SIGNALS, MAX_PENDING_SIGNALS); /* timers too; counted over all of the user's processes, outside as well */
-  set_limit(RLIMIT_NICE, 0, 0); /* the farmer may be allowed more, for music: a task is not */
-  set_limit(RLIMIT_RTPRIO, 0, 0);
-  if (chdir("/work") != 0) _exit(126);
-  environ = env;
-  execvp(argv[0], argv);
-  int why = errno;
-  dprintf(2, "tnode: cannot start '%s': %s\n", argv[0], strerror(why));
-  _exit(why == ENOENT ? 127 : 126);
-}
-
-static void open_stream(struct stream *s, int *write_end) {
-  int ends[2];
-  must(pipe2(ends, O_CLOEXEC) == 0);
-  s->fd = ends[0];
-  s->open = 1;
-  s->total = 0;
-  s->tail_size = 0;
-  fcntl(s->fd, F_SETFL, O_NONBLOCK);
-  *write_end = ends[1];
-}
-
-/* Takes what is there, and keeps its end. Stops when the limit is passed, however fast the other side writes. */
-static void take(struct stream *s, uint64_t limit) {
-  static char buffer[65536];
-  while (s->open && s->total <= limit) {
-    ssize_t got = read(s->fd, buffer, sizeof buffer);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return;
-    if (got == 0) {
-      s->open = 0;
-      return;
-    }
-    s->total += (uint64_t)got;
-    size_t size = (size_t)got;
-    if (size >= INIT_TAIL_BYTES) {
-      memcpy(s->tail, buffer + size - INIT_TAIL_BYTES, INIT_TAIL_BYTES);
-      s->tail_size = INIT_TAIL_BYTES;
-    } else {
-      size_t keep = s->tail_size + size > INIT_TAIL_BYTES ? INIT_TAIL_BYTES - size : s->tail_size;
-      memmove(s->tail, s->tail + s->tail_size - keep, keep);
-      memcpy(s->tail + keep, buffer, size);
-      s->tail_size = (uint32_t)(keep + size);
-    }
-  }
-}
 
 static void note_usage(const struct rusage *u, struct init_end *end) {
   end->cpu_us += (uint64_t)(u->ru_utime.tv_sec + u->ru_stime.tv_sec) * 1000000 + (uint64_t)(u->ru_utime.tv_usec + u->ru_stime.tv_usec);
   if ((uint64_t)u->ru_maxrss * 1024 > end->peak_bytes) end->peak_bytes = (uint64_t)u->ru_maxrss * 1024;
 }
 
-/* Takes the ended; 1 when the command itself is among them. */
-static int reap(pid_t command, int *status, struct init_end *end) {
+/* One that has ended: the command, the server, or somebody that they left. What the server used in its life is no index's. */
+static void note_ended(pid_t pid, int status, const struct rusage *u, struct ended *ended, struct init_end *end) {
+  if (pid == server_pid()) {
+    ended->server = 1;
+    ended->server_status = status;
+    return;
+  }
+  note_usage(u, end);
+  if (pid != ended->command) return;
+  ended->over = 1;
+  ended->status = status;
+}
+
+static void reap(struct ended *ended, struct init_end *end) {
   struct rusage u;
   pid_t pid;
-  int each, over = 0;
-  while ((pid = wait4(-1, &each, WNOHANG, &u)) > 0) {
-    note_usage(&u, end);
-    if (pid == command) {
-      *status = each;
-      over = 1;
-    }
-  }
-  return over;
+  int status;
+  while ((pid = wait4(-1, &status, WNOHANG, &u)) > 0) note_ended(pid, status, &u, ended, end);
 }
 
 /* Nothing of an index outlives it. */
-static void kill_the_rest(struct init_end *end) {
+static void kill_the_rest(struct ended *ended, struct init_end *end) {
   for (;;) {
     kill(-1, SIGKILL);
     struct rusage u;
-    pid_t pid = wait4(-1, NULL, 0, &u);
-    if (pid < 0 && errno == ECHILD) return;
-    if (pid > 0) note_usage(&u, end);
+    int status;
+    pid_t pid = wait4(-1, &status, 0, &u);
+    if (pid < 0 && errno == ECHILD) break;
+    if (pid > 0) note_ended(pid, status, &u, ended, end);
   }
 }
 
@@ -145,6 +81,7 @@ static void watch(const struct init_run *run, uint64_t passed_ms, int last, stru
   if (!cpu_possible && !run->watch_memory_bytes) return;
   struct use use;
   look_at_processes(&use, run->watch_memory_bytes != 0);
+  use.cpu_ms -= use.cpu_ms < server_cpu_before_ms() ? use.cpu_ms : server_cpu_before_ms();
   if (!last && end->cpu_us / 1000 + use.cpu_ms >= run->cpu_ms) end->ending = INIT_CPU;
   if (!run->watch_memory_bytes) return;
   if (use.threads > end->threads) end->threads = (uint32_t)use.threads;
@@ -163,10 +100,12 @@ static void take_orders(uint64_t started, uint64_t *paused, struct init_end *end
   }
 }
 
-/* Until the command has ended (1) or end->ending says why it has to (0). Time that everything stood still, `paused`, is no time that it ran. */
-static int wait_for_end(const struct init_run *run, pid_t command, int signals, uint64_t started, uint64_t *paused, int *status, struct init_end *end) {
+/* Until the command has ended, end->ending says why it has to, or its server has failed it. Time that everything stood still, `paused`, is no time that it ran. */
+static void wait_for_end(const struct init_run *run, const struct warm_request *warm, int fresh, struct ended *ended, int signals, uint64_t started, uint64_t *paused, struct init_end *end) {
   uint64_t pause = run->watch_memory_bytes ? FIRST_TICK_MS : TICK_MS, next_look = pause;
-  while (end->ending == INIT_EXITED) {
+  int looked = 0;
+  while (end->ending == INIT_EXITED && !ended->over && (ended->command || !ended->broken)) {
+    const int listening = warm && !ended->broken;
     uint64_t passed = now_ms() - started - *paused;
     if (passed >= run->wall_ms) {
       /* Of a pause we are told before we go on, so that a limit is never met by it. */
@@ -176,6 +115,11 @@ static int wait_for_end(const struct init_run *run, pid_t command, int signals, 
       end->ending = INIT_TIMEOUT;
       break;
     }
+    if (!fresh && !looked && passed >= FORKED_AFTER_MS) {
+      looked = 1;
+      ended->broken = server_is_alone();
+      continue;
+    }
     if (passed >= next_look) {
       watch(run, passed, 0, end);
       pause = pause * 2 < TICK_MS ? pause * 2 : TICK_MS;
@@ -183,9 +127,12 @@ static int wait_for_end(const struct init_run *run, pid_t command, int signals, 
       continue;
     }
     const uint64_t until = next_look < run->wall_ms ? next_look : run->wall_ms;
-    struct pollfd watched[4] = {
-        {signals, POLLIN, 0}, {INIT_CONTROL_FD, POLLIN, 0}, {out_stream.open ? out_stream.fd : -1, POLLIN, 0}, {err_stream.open ? err_stream.fd : -1, POLLIN, 0}};
-    poll(watched, 4, (int)(until - passed));
+    struct pollfd watched[5] = {{signals, POLLIN, 0},
+                                {INIT_CONTROL_FD, POLLIN, 0},
+                                {out_stream.open ? out_stream.fd : -1, POLLIN, 0},
+                                {err_stream.open ? err_stream.fd : -1, POLLIN, 0},
+                                {listening ? server_fd() : -1, (short)(server_wants_more() ? POLLIN | POLLOUT : POLLIN), 0}};
+    poll(watched, 5, (int)(until - passed));
     if (watched[1].revents) {
       take_orders(started, paused, end);
       continue;
@@ -193,48 +140,83 @@ static int wait_for_end(const struct init_run *run, pid_t command, int signals, 
     if (watched[2].revents) take(&out_stream, run->stdio_bytes);
     if (watched[3].revents) take(&err_stream, run->stdio_bytes);
     if (out_stream.total > run->stdio_bytes || err_stream.total > run->stdio_bytes) end->ending = INIT_OUTPUT;
+    if (watched[4].revents & POLLOUT) server_push();
+    if (listening) {
+      const int said = server_says(warm, &ended->status);
+      ended->over = said > 0;
+      ended->broken = said < 0;
+    }
     if (watched[0].revents) {
       struct signalfd_siginfo info;
       (void)!read(signals, &info, sizeof info);
-      if (reap(command, status, end)) return 1;
+      reap(ended, end);
     }
   }
-  return 0;
 }
 
-struct tails run_index(const struct init_run *run, char **argv, char **env, int signals, struct init_end *end) {
+static void set_exit(int status, const struct init_run *run, struct init_end *end) {
+  if (!WIFSIGNALED(status)) {
+    end->exit_code = (uint32_t)WEXITSTATUS(status);
+    return;
+  }
+  const int signal_number = WTERMSIG(status);
+  if (signal_number == SIGXCPU || (signal_number == SIGKILL && end->cpu_us / 1000 >= run->cpu_ms)) end->ending = INIT_CPU;
+  end->exit_code = 128u + (uint32_t)signal_number;
+}
+
+/* The server did not bring the index to its start: its own failure is the index's, as that of the command would be. */
+static void set_server_failure(int status, const struct init_run *run, struct init_end *end) {
+  static const char why[] = "tnode: the warm command did not start the index as docs/task-yaml.md says\n";
+  if ((WIFEXITED(status) && WEXITSTATUS(status) != 0) || (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)) {
+    set_exit(status, run, end);
+    return;
+  }
+  keep(&err_stream, why, sizeof why - 1);
+  end->exit_code = 126;
+}
+
+void run_index(const struct init_run *run, char **argv, char **env, const struct warm_request *warm, int signals, struct init_end *end) {
   memset(end, 0, sizeof *end);
-  int out, err, status = 0;
-  open_stream(&out_stream, &out);
-  open_stream(&err_stream, &err);
   const uint64_t started_us = now_us(), started = started_us / 1000;
-  pid_t command = fork();
-  must(command >= 0);
-  if (command == 0) start_command(run, argv, env, out, err);
-  close(out);
-  close(err);
   uint64_t paused = 0;
-  const int ended = wait_for_end(run, command, signals, started, &paused, &status, end);
-  const int failed = !ended || status != 0;
+  struct ended ended;
+  for (;;) {
+    memset(&ended, 0, sizeof ended);
+    int fresh = 1; /* nothing to put in its place */
+    if (warm) {
+      fresh = server_begin(run, warm);
+    } else {
+      int stdio[3];
+      open_stdio(stdio);
+      ended.command = start_program(run, argv, env, stdio, -1);
+      close_all(stdio);
+    }
+    wait_for_end(run, warm, fresh, &ended, signals, started, &paused, end);
+    if (fresh || ended.over || end->ending != INIT_EXITED) break;
+    /* A server that served before and now does not: the index begins again with a new one, which begins with a clean sandbox. */
+    kill_the_rest(&ended, end);
+    server_forget();
+  }
+  const int failed = !ended.over || ended.status != 0;
+  if (warm && ended.over) end->cpu_us += server_cpu_used_ms() * 1000;
   if (failed) watch(run, now_ms() - started - paused, 1, end);
-  kill_the_rest(end);
+  reap(&ended, end);
+  const int stays = warm && !failed && !ended.server && server_is_alone();
+  if (!stays) kill_the_rest(&ended, end);
   take(&out_stream, run->stdio_bytes);
   take(&err_stream, run->stdio_bytes);
-  close(out_stream.fd);
-  close(err_stream.fd);
-  if (ended && (out_stream.total > run->stdio_bytes || err_stream.total > run->stdio_bytes)) end->ending = INIT_OUTPUT;
-  if (ended && WIFSIGNALED(status)) {
-    const int signal_number = WTERMSIG(status);
-    if (signal_number == SIGXCPU || (signal_number == SIGKILL && end->cpu_us / 1000 >= run->cpu_ms)) end->ending = INIT_CPU;
-    end->exit_code = 128u + (uint32_t)signal_number;
-  } else if (ended) {
-    end->exit_code = (uint32_t)WEXITSTATUS(status);
+  if (!warm) {
+    close(out_stream.fd);
+    close(err_stream.fd);
+  } else if (!stays) {
+    server_forget();
   }
+  if (ended.over && (out_stream.total > run->stdio_bytes || err_stream.total > run->stdio_bytes)) end->ending = INIT_OUTPUT;
+  if (ended.over) set_exit(ended.status, run, end);
+  else if (end->ending == INIT_EXITED) set_server_failure(ended.server_status, run, end);
   end->wall_us = now_us() - started_us - paused * 1000;
   end->stdout_bytes = out_stream.total;
   end->stderr_bytes = err_stream.total;
   end->stdout_tail = out_stream.tail_size;
   end->stderr_tail = err_stream.tail_size;
-  struct tails tails = {out_stream.tail, err_stream.tail};
-  return tails;
 }

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -16,7 +17,7 @@
 #define MAX_STRINGS 16384
 
 static char request[INIT_MAX_RUN_BYTES];
-static char *strings[MAX_STRINGS + 2];
+static char *strings[MAX_STRINGS + 4];
 
 void must(int good) {
   if (!good) _exit(70);
@@ -30,8 +31,10 @@ uint64_t now_us(void) {
 
 uint64_t now_ms(void) { return now_us() / 1000; }
 
-void write_all(const void *data, size_t size) {
-  const char *at = data;
+static char unsaid[32 << 10];
+static size_t unsaid_size;
+
+static void write_all(const char *at, size_t size) {
   while (size > 0) {
     ssize_t put = write(INIT_CONTROL_FD, at, size);
     if (put < 0 && errno == EINTR) continue;
@@ -39,6 +42,26 @@ void write_all(const void *data, size_t size) {
     at += put;
     size -= (size_t)put;
   }
+}
+
+void flush(void) {
+  write_all(unsaid, unsaid_size);
+  unsaid_size = 0;
+}
+
+void say(const void *data, size_t size) {
+  if (size > sizeof unsaid - unsaid_size) flush();
+  if (size > sizeof unsaid) {
+    write_all(data, size);
+    return;
+  }
+  memcpy(unsaid + unsaid_size, data, size);
+  unsaid_size += size;
+}
+
+void say_header(uint32_t type, size_t length) {
+  struct init_header header = {type, (uint32_t)length};
+  say(&header, sizeof header);
 }
 
 static int read_all(void *data, size_t size) {
@@ -51,11 +74,6 @@ static int read_all(void *data, size_t size) {
     size -= (size_t)got;
   }
   return 1;
-}
-
-void send_header(uint32_t type, size_t length) {
-  struct init_header header = {type, (uint32_t)length};
-  write_all(&header, sizeof header);
 }
 
 static void read_pause(const struct init_header *header, uint64_t *paused_ms) {
@@ -72,10 +90,26 @@ int read_order(uint64_t *paused_ms) {
   return 0;
 }
 
-/* The next index's request, its strings laid out as argv, NULL, env, NULL; 0 when the runner has no more. */
-static int read_request(struct init_run *run) {
+/* `count` of the strings from `at` on become a NULL-ended list; where the next ones begin. */
+static char *list(char *at, const char *end, uint32_t count, char **into) {
+  for (uint32_t i = 0; i < count; ++i) {
+    must(at < end);
+    into[i] = at;
+    at += strlen(at) + 1;
+  }
+  into[count] = NULL;
+  return at;
+}
+
+/* A request's strings as lists, one after the other in `strings`. */
+struct lists { char **argv, **env; struct warm_request warm; };
+
+/* The next index's request; 0 when the runner has no more. */
+static int read_request(struct init_run *run, struct lists *lists) {
   struct init_header header;
   for (;;) {
+    struct pollfd waiting = {INIT_CONTROL_FD, POLLIN, 0};
+    if (poll(&waiting, 1, 0) == 0) server_rest();
     if (!read_all(&header, sizeof header)) return 0;
     if (header.type == INIT_RUN) break;
     uint64_t of_nobody = 0; /* it crossed the end of the index that it was meant for */
@@ -85,15 +119,18 @@ static int read_request(struct init_run *run) {
   size_t size = header.length - sizeof *run;
   must(read_all(run, sizeof *run) && read_all(request, size));
   request[size] = 0;
-  must(run->argc > 0 && run->argc <= MAX_STRINGS && run->envc <= MAX_STRINGS - run->argc);
-  char *at = request;
-  for (uint32_t i = 0; i < run->argc + run->envc; ++i) {
-    must(at < request + size);
-    strings[i < run->argc ? i : i + 1] = at;
-    at += strlen(at) + 1;
-  }
-  strings[run->argc] = NULL;
-  strings[run->argc + run->envc + 1] = NULL;
+  const uint64_t count = (uint64_t)run->warm_argc + run->warm_envc + run->argc + run->envc;
+  must(run->argc > 0 && count <= MAX_STRINGS);
+  const char *end = request + size;
+  lists->warm = (struct warm_request){.server_argv = strings, .server_env = strings + run->warm_argc + 1, .argc = run->argc, .envc = run->envc};
+  lists->argv = lists->warm.server_env + run->warm_envc + 1;
+  lists->env = lists->argv + run->argc + 1;
+  char *at = list(request, end, run->warm_argc, lists->warm.server_argv);
+  at = list(at, end, run->warm_envc, lists->warm.server_env);
+  lists->warm.strings = at;
+  at = list(at, end, run->argc, lists->argv);
+  at = list(at, end, run->envc, lists->env);
+  lists->warm.size = (size_t)(at - lists->warm.strings);
   return 1;
 }
 
@@ -102,6 +139,8 @@ int main(void) {
   fcntl(INIT_CONTROL_FD, F_SETFD, FD_CLOEXEC);
   umask(022);
   signal(SIGPIPE, SIG_IGN);
+  struct sigaction only_ends = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP}; /* a server that rests is no news */
+  sigaction(SIGCHLD, &only_ends, NULL);
   sigset_t child;
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);
@@ -109,19 +148,24 @@ int main(void) {
   int signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
   must(signals >= 0);
   clean();
-  send_header(INIT_READY, 0);
+  say_header(INIT_READY, 0);
+  flush();
   struct init_run run;
-  while (read_request(&run)) {
+  struct lists lists;
+  while (read_request(&run, &lists)) {
     struct init_end end;
-    struct tails tails = run_index(&run, strings, strings + run.argc + 1, signals, &end);
-    send_header(INIT_END, sizeof end + end.stdout_tail + end.stderr_tail);
-    write_all(&end, sizeof end);
-    write_all(tails.out, end.stdout_tail);
-    write_all(tails.err, end.stderr_tail);
+    run_index(&run, lists.argv, lists.env, run.warm_argc ? &lists.warm : NULL, signals, &end);
+    say_header(INIT_END, sizeof end + end.stdout_tail + end.stderr_tail);
+    say(&end, sizeof end);
+    say(out_stream.tail, end.stdout_tail);
+    say(err_stream.tail, end.stderr_tail);
+    flush(); /* the runner may look at what was counted while we go on */
     if (end.ending != INIT_EXITED || end.exit_code != 0) continue; /* nothing is taken from a failure; the runner ends us */
-    if (!send_outputs()) continue;
-    clean();
-    send_header(INIT_COLLECTED, 0);
+    if (send_outputs()) {
+      clean();
+      say_header(INIT_COLLECTED, 0);
+    }
+    flush();
   }
   return 0;
 }

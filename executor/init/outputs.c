@@ -10,10 +10,12 @@
 
 #include "init.h"
 
+enum { SMALL_FILE_BYTES = 16 << 10 };
+
 static void send_bad(const char *why, const char *path) {
-  send_header(INIT_BAD, strlen(why) + 1 + strlen(path));
-  write_all(why, strlen(why) + 1);
-  write_all(path, strlen(path));
+  say_header(INIT_BAD, strlen(why) + 1 + strlen(path));
+  say(why, strlen(why) + 1);
+  say(path, strlen(path));
 }
 
 int open_folder(int at, const char *name) {
@@ -31,12 +33,27 @@ static int send_file(int at, const char *name, const char *path, const struct st
     return 0;
   }
   struct init_file file = {(uint64_t)st->st_size, (st->st_mode & S_IXUSR) != 0, 0};
-  send_header(INIT_FILE, sizeof file + strlen(path));
-  write_all(&file, sizeof file);
-  write_all(path, strlen(path));
+  say_header(INIT_FILE, sizeof file + strlen(path));
+  say(&file, sizeof file);
+  say(path, strlen(path));
+  if (file.size <= SMALL_FILE_BYTES) {
+    /* Together with what is said before and after it. */
+    static char content[SMALL_FILE_BYTES];
+    for (size_t have = 0; have < file.size;) {
+      ssize_t got = read(fd, content + have, (size_t)file.size - have);
+      if (got < 0 && errno == EINTR) continue;
+      must(got > 0);
+      have += (size_t)got;
+    }
+    if (file.size > 0) say_header(INIT_DATA, (size_t)file.size);
+    say(content, (size_t)file.size);
+    close(fd);
+    return 1;
+  }
   for (uint64_t left = file.size; left > 0;) {
     size_t part = left < INIT_DATA_BYTES ? (size_t)left : INIT_DATA_BYTES;
-    send_header(INIT_DATA, part);
+    say_header(INIT_DATA, part);
+    flush();
     for (size_t rest = part; rest > 0;) {
       ssize_t sent = sendfile(INIT_CONTROL_FD, fd, NULL, rest);
       if (sent < 0 && errno == EINTR) continue;

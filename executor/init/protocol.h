@@ -8,7 +8,7 @@ enum { INIT_CONTROL_FD = 3 };
 
 enum init_frame {
   INIT_READY = 1,     /* from init: the sandbox stands */
-  INIT_RUN = 2,       /* to init: struct init_run, then argc + envc strings, each ended by NUL */
+  INIT_RUN = 2,       /* to init: struct init_run, then its strings, each ended by NUL: the warm command's argv and env, argv, env */
   INIT_END = 3,       /* from init: struct init_end, then both tails */
   INIT_FILE = 4,      /* from init: struct init_file, then the path; its bytes follow in DATA frames */
   INIT_DATA = 5,      /* from init */
@@ -23,6 +23,7 @@ struct init_header { uint32_t type, length; };
 struct init_run {
   uint64_t wall_ms, cpu_ms, stdio_bytes, inodes, open_files, processes;
   uint64_t watch_memory_bytes; /* 0: the kernel limits memory and processes; otherwise init watches both */
+  uint32_t warm_argc, warm_envc; /* 0: each index is started by itself */
   uint32_t argc, envc;
 };
 

@@ -57,20 +57,37 @@ static size_t read_memory_status(const char *pid, char *text, size_t capacity) {
 
 static int is_task(const char *name) { return name[0] >= '0' && name[0] <= '9' && strcmp(name, "1") != 0; }
 
+/* CPU time with that of the children it waited for, and threads; 0 when it is gone. */
+static int read_stat(const char *pid, uint64_t *cpu_ms, uint64_t *threads) {
+  static char text[8192];
+  if (!read_text(pid, "stat", text, sizeof text)) return 0;
+  const char *at = strrchr(text, ')'); /* a name may hold anything, brackets too */
+  unsigned long long user = 0, system = 0, all = 0;
+  long long child_user = 0, child_system = 0;
+  if (!at || sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %lld %lld %*d %*d %llu", &user, &system, &child_user, &child_system, &all) != 5) return 0;
+  *cpu_ms = (user + system + (uint64_t)child_user + (uint64_t)child_system) * (1000 / (uint64_t)sysconf(_SC_CLK_TCK));
+  *threads = all;
+  return 1;
+}
+
+uint64_t cpu_of_process(pid_t pid) {
+  char name[16];
+  uint64_t cpu_ms = 0, threads = 0;
+  snprintf(name, sizeof name, "%d", pid);
+  read_stat(name, &cpu_ms, &threads);
+  return cpu_ms;
+}
+
 void look_at_processes(struct use *use, int with_memory) {
   static char text[8192];
   memset(use, 0, sizeof *use);
-  const uint64_t tick_ms = 1000 / (uint64_t)sysconf(_SC_CLK_TCK);
   DIR *dir = opendir("/proc");
   if (!dir) return;
   struct dirent *entry;
   while ((entry = readdir(dir)) != NULL) {
-    if (!is_task(entry->d_name) || !read_text(entry->d_name, "stat", text, sizeof text)) continue;
-    const char *at = strrchr(text, ')'); /* a name may hold anything, brackets too */
-    unsigned long long user = 0, system = 0, threads = 0;
-    long long child_user = 0, child_system = 0;
-    if (!at || sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %lld %lld %*d %*d %llu", &user, &system, &child_user, &child_system, &threads) != 5) continue;
-    use->cpu_ms += (user + system + (uint64_t)child_user + (uint64_t)child_system) * tick_ms;
+    uint64_t cpu_ms, threads;
+    if (!is_task(entry->d_name) || !read_stat(entry->d_name, &cpu_ms, &threads)) continue;
+    use->cpu_ms += cpu_ms;
     use->threads += threads;
     if (with_memory && read_memory_status(entry->d_name, text, sizeof text)) use->memory_bytes += kib_field(text, "RssAnon:") + kib_field(text, "RssShmem:") + kib_field(text, "VmSwap:") + kib_field(text, "VmPTE:");
   }

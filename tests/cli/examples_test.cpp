@@ -24,4 +24,7 @@ TEST_CASE("examples_are_valid_tasks") {
   const auto primes = example("primes");
   CHECK(index_count(primes.spec) == 200);
   CHECK(unit_count(primes.spec) == 10);
+  const auto goldbach = example("goldbach");
+  CHECK(unit_count(goldbach.spec) == 3);
+  CHECK(goldbach.spec.warm == std::vector<std::string>{"perl", "in/server.pl"});
 }

@@ -243,6 +243,26 @@ TEST_CASE("a_runtime_is_host_or_a_v2_magnet") {
   CHECK(has(folder.problem("runtime: docker\n"), "expected 'host' or the magnet link"));
 }
 
+TEST_CASE("warm_is_a_hint_for_python_or_part_of_the_task") {
+  Folder folder;
+  const std::string python = "tnode: 1\ncommand: [python3, -c, pass]\n";
+  const auto plain = folder.good(python), hinted = folder.good(python + "warm: python3\n");
+  CHECK(hinted.terms.warm == "python3");
+  CHECK(hinted.spec == plain.spec);
+  const auto modules = folder.good(python + "warm: {python3: [json, os.path]}\n");
+  CHECK(modules.terms.warm.empty());
+  CHECK(modules.spec.warm == std::vector<std::string>{"python3", warm_python_path, "json", "os.path"});
+  CHECK(folder.good("tnode: 1\ncommand: [x]\nwarm: [in/server, a]\n").spec.warm == std::vector<std::string>{"in/server", "a"});
+  CHECK(has(folder.problem("warm: python3"), "begins with python3"));
+  CHECK(has(folder.problem("warm: ruby"), "expected 'python3'"));
+  CHECK(has(folder.problem("warm: {ruby: [x]}"), "expected 'python3'"));
+  CHECK(has(folder.problem("warm: []"), "empty"));
+  CHECK(has(folder.problem("warm: [in/server, \"{index}\"]"), "nothing is replaced"));
+  CHECK(has(folder.read(python + "warm: {python3: [\"a b\"]}").problems.at(0).shown(), "name of a Python module"));
+  CHECK(read_terms("x", {"warm=python3"}).task->terms.warm == "python3");
+  CHECK(read_terms("x", {"warm=[in/server]"}).problems.size() == 1);
+}
+
 TEST_CASE("overrides_replace_before_anything_is_checked") {
   Folder folder;
   const std::string text = "tnode: 1\ncommand: [true]\nquorum: {agree: 3}\nresources: {memory: nonsense}\n";
@@ -333,5 +353,5 @@ TEST_CASE("terms_of_a_torrent_come_from_settings_alone") {
   result = read_terms("given", {"command=[x]", "quorum.agree=0"});
   CHECK_FALSE(result.task);
   CHECK(result.problems.size() == 2);
-  CHECK(has(result.problems.at(0).shown() + result.problems.at(1).shown(), "'command' is part of the task itself; of a .torrent only terms can be set: name, timeouts, quorum, market"));
+  CHECK(has(result.problems.at(0).shown() + result.problems.at(1).shown(), "'command' is part of the task itself; of a .torrent only terms can be set: name, warm, timeouts, quorum, market"));
 }

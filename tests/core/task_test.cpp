@@ -45,6 +45,38 @@ TEST_CASE("manifest_decodes_to_what_was_encoded") {
   CHECK(*decoded == spec);
 }
 
+TEST_CASE("a_warm_command_is_part_of_a_manifest_only_where_there_is_one") {
+  TaskSpec spec = small_task();
+  CHECK(encode_manifest(spec).find("4:warm") == std::string::npos);
+  spec.warm = {"in/server", "{index}"};
+  auto decoded = decode_manifest(encode_manifest(spec));
+  REQUIRE(decoded);
+  CHECK(*decoded == spec);
+  CHECK(encode_manifest(spec).ends_with("5:tnodei1e4:warml9:in/server7:{index}ee"));
+  spec.warm = {""};
+  CHECK(refusal(spec).find("warm") != std::string::npos);
+  Bytes empty = encode_manifest(small_task());
+  empty.insert(empty.size() - 1, "4:warmle");
+  CHECK_FALSE(decode_manifest(empty));
+}
+
+TEST_CASE("a_hint_makes_python_warm_and_nothing_else") {
+  TaskSpec spec = small_task();
+  CHECK(warm_command(spec, "python3").empty());
+  spec.command = {"python3", "in/x.py"};
+  CHECK(warm_command(spec, "").empty());
+  CHECK(warm_command(spec, "ruby").empty());
+  CHECK(warm_command(spec, "python3") == std::vector<std::string>{"python3", warm_python_path});
+  spec.warm = {"in/server"};
+  CHECK(warm_command(spec, "python3") == spec.warm);
+  spec.env = {{"SEED", "7"}, {"PART", "{index}"}, {"LANG", "C"}};
+  const auto env = warm_environment(spec);
+  CHECK(env.at("SEED") == "7");
+  CHECK(env.at("LANG") == "C");
+  CHECK(env.count("PART") == 0);
+  CHECK(env.count("TNODE_INDEX") == 0);
+}
+
 TEST_CASE("manifest_with_any_other_spelling_is_refused") {
   const Bytes good = encode_manifest(small_task());
   CHECK_FALSE(decode_manifest(good + "\n"));

@@ -103,8 +103,8 @@ TEST_CASE_METHOD(SandboxFixture, "each_limit_has_an_outcome_of_its_own") {
 
 TEST_CASE_METHOD(SandboxFixture, "every_limit_has_an_outcome_of_its_own_and_says_how_far_it_came") {
   struct { const char* script; OutcomeKind kind; const char* said; void (*change)(RunLimits&); } const cases[] = {
-      {"sleep 60", OutcomeKind::timeout, " ms; the limit is 300", [](RunLimits& l) { l.wall_ms = 300; }},
-      {"while :; do :; done", OutcomeKind::cpu_limit, "ms of CPU time; the limit is 0", [](RunLimits& l) { l.cpus = 0; }},  // none at all: no other load of this machine matters
+      {"sleep 60", OutcomeKind::timeout, " s; the limit is 0.3 s", [](RunLimits& l) { l.wall_ms = 300; }},
+      {"while :; do :; done", OutcomeKind::cpu_limit, " s of CPU time; the limit is 0 s", [](RunLimits& l) { l.cpus = 0; }},  // none at all: no other load of this machine matters
       {"exec python3 -c 'x = bytearray(1 << 30)'", OutcomeKind::out_of_memory, "(peak ", [](RunLimits&) {}},
       {"exec python3 -c 'import os, time\nwhile True:\n  try: os.fork() or time.sleep(100)\n  except OSError: pass'", OutcomeKind::process_limit, "(peak 6", [](RunLimits&) {}},
       {"cat /dev/zero > /tmp/big", OutcomeKind::disk_limit, "(peak 16 MiB)", [](RunLimits&) {}},

@@ -83,5 +83,20 @@ def primes(program):
         assert found == [n for n in range(1_000_000) if sieve[n]]
 
 
+def goldbach(program):
+    with tempfile.TemporaryDirectory() as dir:
+        answer = devnet(program, "goldbach", dir + "/out", dir)
+        assert answer["units"] == answer["accepted"] == 3
+        limit = 200_000
+        sieve = bytearray([1]) * (limit + 1)
+        sieve[0:2] = b"\0\0"
+        for n in range(2, 450):
+            if sieve[n]:
+                sieve[n * n::n] = bytes(len(range(n * n, limit + 1, n)))
+        for number in (1000, 100000, 200000):
+            ways = sum(sieve[n] and sieve[number - n] for n in range(2, number // 2 + 1))
+            assert open(f"{dir}/out/{number}.txt").read() == f"{number} {ways}\n"
+
+
 if __name__ == "__main__":
-    main([primes, words, render])
+    main([primes, words, render, goldbach])

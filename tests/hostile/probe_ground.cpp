@@ -88,6 +88,7 @@ Invocation ProbeGround::invocation(int index, const std::string& program) const 
 ExecutionRequest ProbeGround::request(const Probe& probe, bool warm) {
   auto r = fixture_.request({});
   r.invocations.clear();
+  if (!warm) r.task_hex = std::to_string(r.job);  // a task of its own: no sandbox that idles fits
   if (warm) r.invocations.push_back(invocation(index_before, "leftovers.harmless"));
   r.invocations.push_back(invocation(probe_index, probe.name));
   if (warm) r.invocations.push_back(invocation(index_after, "leftovers.look"));
@@ -95,8 +96,10 @@ ExecutionRequest ProbeGround::request(const Probe& probe, bool warm) {
   return r;
 }
 
-ExecutionRequest ProbeGround::look() {
+ExecutionRequest ProbeGround::look_after(const ExecutionRequest& before) {
   auto r = fixture_.request({});
+  r.task_hex = before.task_hex;
+  r.limits = before.limits;
   r.invocations = {invocation(index_after, "leftovers.look")};
   return r;
 }

@@ -27,8 +27,8 @@ class ProbeGround {
 
   /// A unit of the probe alone, or with a harmless index before it and one after it that looks for what is left.
   ExecutionRequest request(const Probe& probe, bool warm = false);
-  /// A unit that looks for what others left.
-  ExecutionRequest look();
+  /// A unit of the same task that looks for what this one left; the same sandbox runs it, if that one came to a good end.
+  ExecutionRequest look_after(const ExecutionRequest& before);
   ExecutionReport run(const ExecutionRequest& r) { return fixture_.run(r); }
   void begin(const ExecutionRequest& r) { fixture_.executor->run(r); }
   ExecutionReport wait(std::uint64_t job) { return fixture_.wait(job); }

@@ -57,8 +57,9 @@ class Matrix {
   void units_one_after_the_other() {
     for (const auto& probe : probes_.list) {
       if (!probe.name.starts_with("leftovers.")) continue;
-      ground_.run(ground_.request(probe));
-      const auto report = ground_.run(ground_.look());
+      const auto before = ground_.request(probe);
+      ground_.run(before);
+      const auto report = ground_.run(ground_.look_after(before));
       row(probe.name, "next unit", "exited 0", words_of(report), report);
     }
   }
