@@ -22,6 +22,7 @@ struct FarmOptions {
   std::string watch;
   std::int64_t slots = -1;              ///< -1: one per CPU; 0: take part in the swarm without executing
   std::string min_price = "0.1";
+  std::string cpu_price = "0";          ///< credits a CPU-second
   CreditWords credit;                   ///< who may owe this node how much
   std::string accept;                   ///< "", "anyone", "watched" or keys, comma separated
   std::string cpus, memory;             ///< of the whole machine for all sandboxes together: "50%", "4GiB"; empty: all of it

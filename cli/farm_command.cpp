@@ -109,7 +109,10 @@ Result<FarmerOptions> farmer_options(const FarmOptions& options, const SharedLim
   farmer.slots = options.slots >= 0 ? options.slots : shared.cpu_milli > 0 ? std::max<std::int64_t>(1, shared.cpu_milli / 1000) : cpus;
   auto price = parse_credits(options.min_price);
   if (!price || *price < 0) return fail(Code::invalid, "--min-price wants credits a unit, like 0.5, not '" + options.min_price + "'");
-  farmer.min_price_micro = *price;
+  farmer.price.least_micro = *price;
+  auto cpu_price = parse_credits(options.cpu_price);
+  if (!cpu_price || *cpu_price < 0 || *cpu_price > max_unit_price_micro) return fail(Code::invalid, "--cpu-price wants credits a CPU-second, like 0.001, not '" + options.cpu_price + "'");
+  farmer.price.cpu_second_micro = *cpu_price;
   auto credit = parse_credit_terms(options.credit);
   if (!credit) return credit.error();
   farmer.credit = CreditPolicy(std::move(*credit));
@@ -208,8 +211,10 @@ int FarmCommand::run() {
   role.tamper = options_.tamper;
   node_->add(std::make_unique<FarmerRole>(*node_, role, [this](const Note& note) { show(note); }));
   output_.line("node     " + to_hex(node_->key().key()));
-  output_.line("listen   " + node_->swarm().listen_endpoint() + (swarm->listens_everywhere() ? " and every other address of this machine" : "") + (options_.slots == 0 ? "  (no slots: swarm only)" : "  slots " + std::to_string(farmer->slots) + ", asks " + format_credits(farmer->min_price_micro) + " credits a unit"));
-  output_.event("farming", {{"key", to_hex(node_->key().key())}, {"listen", node_->swarm().listen_endpoint()}, {"slots", farmer->slots}, {"min_price_micro", farmer->min_price_micro}, {"limits", farmer->limit_mode},
+  const AskTerms& price = farmer->price;
+  const std::string asks = format_credits(price.least_micro) + " credits a unit" + (price.cpu_second_micro > 0 ? " at least, " + format_credits(price.cpu_second_micro) + " a CPU-second" : "");
+  output_.line("listen   " + node_->swarm().listen_endpoint() + (swarm->listens_everywhere() ? " and every other address of this machine" : "") + (options_.slots == 0 ? "  (no slots: swarm only)" : "  slots " + std::to_string(farmer->slots) + ", asks " + asks));
+  output_.event("farming", {{"key", to_hex(node_->key().key())}, {"listen", node_->swarm().listen_endpoint()}, {"slots", farmer->slots}, {"min_price_micro", price.least_micro}, {"cpu_price_micro", price.cpu_second_micro}, {"limits", farmer->limit_mode},
                             {"cpu_milli", shared->cpu_milli}, {"cpu_mode", sandbox.cpu_mode}, {"memory", farmer->memory_bytes}, {"when", options_.when}, {"pause_mode", sandbox.pause_mode}});
   if (!options_.watch.empty()) {
     auto watched = WatchedTasks::start(*node_, options_.watch, output_);

@@ -60,7 +60,8 @@ int run(int argc, char** argv) {
   auto* farm_command = app.add_subcommand("farm", "Execute what others offer, and earn");
   farm_command->add_option("--watch", farm.watch, "Folder for .torrent, .magnet and task.yaml files")->type_name("DIR")->take_last();
   farm_command->add_option("--slots", farm.slots, "Units run side by side (default: one per CPU; 0: only take part in the swarm)")->check(CLI::Range(0, 1024))->take_last();
-  farm_command->add_option("--min-price", farm.min_price, "Credits asked for a unit")->type_name("CREDITS")->capture_default_str()->take_last();
+  farm_command->add_option("--min-price", farm.min_price, "Credits asked for a unit, at least")->type_name("CREDITS")->capture_default_str()->take_last();
+  farm_command->add_option("--cpu-price", farm.cpu_price, "Credits asked for a CPU-second of a unit's estimated work; 0: --min-price alone")->type_name("CREDITS")->capture_default_str()->take_last();
   farm_command->add_option("--accept", farm.accept, "Whose tasks: anyone, watched, or node keys with commas between (default: anyone where the sandbox is whole, else watched)")
       ->type_name("WHO")->check([](const std::string& who) { return who.empty() ? "wants anyone, watched, or node keys" : ""; }, "")->take_last();
   farm_command->add_option("--cpus", farm.cpus, "CPU time for all sandboxes together: a share of the machine (50%) or CPUs (1.5)")->type_name("SHARE")->take_last();

@@ -15,25 +15,15 @@ constexpr std::size_t max_file_name = 100;
 
 Result<Offer> make_offer(const Node& node, const PackedTask& task, const Seed& draw_seed) {
   const std::string endpoint = node.swarm().listen_endpoint();
-  Offer offer;
+  Offer offer = offer_terms(task.spec, task.terms);
   offer.task = rename_id<TaskId>(task.bundle.torrent.v2_hash);
   offer.v1_hash = task.bundle.torrent.v1_hash;
   offer.requester = node.key().key();
   offer.name = task.terms.name;
   // An address that stands for all of this machine's is none that others could dial.
   offer.endpoint = endpoint.starts_with("0.0.0.0") || endpoint.starts_with("[::]") ? "" : endpoint;
-  offer.units = unit_count(task.spec);
-  offer.batch = task.spec.array.batch;
-  offer.max_price_micro = task.terms.max_price_micro;
-  offer.agree = task.terms.agree;
-  offer.max_replicas = task.terms.max_replicas;
-  offer.adaptive = task.terms.adaptive;
   offer.created_ms = node.now();
   offer.expires_ms = node.now() + task.terms.total_ms;
-  offer.run_ms = task.terms.run_ms;
-  offer.resources = task.spec.resources;
-  offer.runtime = task.spec.runtime;
-  offer.warm = task.terms.warm;
   offer.draw_commitment = sha256({reinterpret_cast<const char*>(draw_seed.data()), draw_seed.size()});
   // The receiver's bounds are ours too: an offer that nobody could read is not made.
   auto readable = decode_offer(encode(offer));
@@ -42,6 +32,37 @@ Result<Offer> make_offer(const Node& node, const PackedTask& task, const Seed& d
 }
 
 }  // namespace
+
+Offer offer_terms(const TaskSpec& spec, const Terms& terms) {
+  Offer offer;
+  offer.units = unit_count(spec);
+  offer.batch = spec.array.batch;
+  offer.max_price_micro = terms.max_price_micro;
+  offer.agree = terms.agree;
+  offer.max_replicas = terms.max_replicas;
+  offer.adaptive = terms.adaptive;
+  offer.run_ms = terms.run_ms;
+  offer.resources = spec.resources;
+  offer.runtime = spec.runtime;
+  offer.warm = terms.warm;
+  return offer;
+}
+
+std::vector<AskSeen> asks_seen(const Store& store, TimeMs now) {
+  std::map<NodeKey, EvidenceRows> evidence;
+  store.scan(evidence_bucket, [&](std::string_view name, std::string_view value) {
+    EvidenceRow row;
+    if (decode_evidence(name, value, row)) evidence[row.key][row.day] = row.evidence;
+  });
+  std::vector<AskSeen> asks;
+  store.scan(asked_bucket, [&](std::string_view farmer, std::string_view value) {
+    AskSeen seen;
+    if (!decode_ask(farmer, value, seen)) return;
+    seen.checked_per_mille = check_chance(reputation_of(evidence[seen.farmer], now));
+    asks.push_back(seen);
+  });
+  return asks;
+}
 
 Result<NewRecord> record_for(const Node& node, const PackedTask& task, const std::string& out, bool go_on) {
   auto known = find_task_record(node.store(), rename_id<TaskId>(task.bundle.torrent.v2_hash));

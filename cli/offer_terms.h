@@ -3,12 +3,19 @@
 #include "cli/results.h"
 #include "cli/task_file.h"
 #include "cli/task_record.h"
+#include "core/price.h"
+#include "core/reputation.h"
 
 namespace tnode {
 
 class Node;
 
 struct PackedTask { StoredBundle bundle; TaskSpec spec; Terms terms; };
+
+/// What an offer says of the task and its terms, without who offers it when.
+Offer offer_terms(const TaskSpec& spec, const Terms& terms);
+/// What farmers bid on this node's earlier offers, with how often their units are checked.
+std::vector<AskSeen> asks_seen(const Store& store, TimeMs now);
 
 /// A new offer of this node's, or with `go_on` the one of an earlier run that is not over. `invalid` when the terms are out of bounds.
 struct NewRecord { TaskRecord record; bool goes_on = false; };

@@ -168,24 +168,27 @@ std::optional<int> SeedCommand::choose_folder() {
 
 int SeedCommand::dry_run(const TaskFile& task) {
   const auto units = unit_count(task.spec);
-  const auto low = checked_multiply(task.terms.max_price_micro, static_cast<Micro>(units) * task.terms.agree);
-  const auto high = checked_multiply(task.terms.max_price_micro, static_cast<Micro>(units) * task.terms.max_replicas);
+  const auto store = open_store_for_reading(*home_);
+  const Cost cost = cost_of(offer_terms(task.spec, task.terms), store ? asks_seen(**store, wall_clock_ms()) : std::vector<AskSeen>{}, wall_clock_ms());
   auto credits = [](const std::optional<Micro>& amount) { return amount ? format_credits(*amount) : std::string("more than can be counted"); };
   std::string first_run;
   const auto runs = expand_unit(task.spec, 0);
   for (const auto& part : runs.front().argv) first_run += " " + part;
   std::string text = "task      " + task.terms.name + ": " + std::to_string(index_count(task.spec)) + " indices in " + std::to_string(units) + " units\n" +
                      "quorum    " + std::to_string(task.terms.agree) + " must agree, at most " + std::to_string(task.terms.max_replicas) + " try\n" +
-                     "cost      up to " + credits(low) + " credits when all agree at once, " + credits(high) + " when every unit needs " + std::to_string(task.terms.max_replicas) + " tries\n" +
+                     "cost      " + credits(cost.low_micro) + " to " + credits(cost.high_micro) + " credits, likely " + credits(cost.likely_micro) +
+                     (cost.asks > 0 ? ", by the last bids of " + counted(static_cast<std::int64_t>(cost.asks), "farmer") : ", if farmers ask as much as market.max_price: no bids are known here yet") + "\n" +
                      "first run" + first_run + "\n";
   Json json{{"name", task.terms.name}, {"indices", index_count(task.spec)}, {"units", units}, {"agree", task.terms.agree}, {"max", task.terms.max_replicas}};
-  if (low) json["cost_likely_micro"] = *low;
-  if (high) json["cost_high_micro"] = *high;
+  if (cost.low_micro) json["cost_low_micro"] = *cost.low_micro;
+  if (cost.likely_micro) json["cost_likely_micro"] = *cost.likely_micro;
+  if (cost.high_micro) json["cost_high_micro"] = *cost.high_micro;
+  json["asks"] = cost.asks;
   output_.answer(json, text, task.terms.name);
-  if (auto store = open_store_for_reading(*home_)) {
+  if (store) {
     const Balance balance = (*store)->balance();
     const Micro free = balance.balance_micro - balance.held_micro + balance.line_micro;
-    if (!low || *low > free) output_.line("note: this node has " + format_credits(free) + " credits free; what farmers bid may be less than market.max_price");
+    if (!cost.likely_micro || *cost.likely_micro > free) output_.line("note: this node has " + format_credits(free) + " credits free; what farmers bid may be less than market.max_price");
   }
   return exit_done;
 }

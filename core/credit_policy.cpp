@@ -47,24 +47,27 @@ bool CreditPolicy::book(const Block& own, bool for_work) {
   if (booked_seq_ && own.seq <= *booked_seq_) return false;
   booked_seq_ = own.seq;
   if (own.type == BlockType::credit && !for_work) return true;
-  flow_.reset();
-  if (own.type == BlockType::debit) accounts_[own.counterparty].add(own.amount, 0, own.time_ms);
-  else accounts_[own.counterparty].add(0, own.amount, own.time_ms);
+  change(own.counterparty, [&](Account& account) {
+    if (own.type == BlockType::debit) account.add(own.amount, 0, own.time_ms);
+    else account.add(0, own.amount, own.time_ms);
+  });
   return true;
 }
 
 void CreditPolicy::unpaid(const AwardId& award, const NodeKey& key, Micro amount, TimeMs since) {
-  flow_.reset();
-  Account& account = accounts_[key];
   if (auto before = unpaid_.find(award); before != unpaid_.end()) {
-    account.add(0, -before->second.amount, since);
-    account.unpaid -= before->second.amount;
+    change(before->second.key, [&](Account& account) {
+      account.add(0, -before->second.amount, since);
+      account.unpaid -= before->second.amount;
+    });
     unpaid_.erase(before);
   }
   if (amount <= 0) return;
-  account.add(0, amount, since);
-  account.unpaid = bounded_add(account.unpaid, amount);
-  unpaid_[award] = {key, amount, since};
+  change(key, [&](Account& account) {
+    account.add(0, amount, since);
+    account.unpaid = bounded_add(account.unpaid, amount);
+  });
+  unpaid_[award] = {key, amount};
 }
 
 Micro CreditPolicy::unpaid(const AwardId& award, const NodeKey& key) const {
@@ -74,24 +77,21 @@ Micro CreditPolicy::unpaid(const AwardId& award, const NodeKey& key) const {
 
 void CreditPolicy::promise(const AwardId& award, const NodeKey& key, Micro amount) {
   end_promise(award);
-  flow_.reset();
   promises_[award] = {key, amount};
-  Micro& promised = accounts_[key].promised;
-  promised = bounded_add(promised, amount);
+  change(key, [&](Account& account) { account.promised = bounded_add(account.promised, amount); });
 }
 
 void CreditPolicy::end_promise(const AwardId& award) {
   auto it = promises_.find(award);
   if (it == promises_.end()) return;
-  flow_.reset();
-  accounts_[it->second.first].promised -= it->second.second;
+  change(it->second.first, [&](Account& account) { account.promised -= it->second.second; });
   promises_.erase(it);
 }
 
 void CreditPolicy::vouch(const NodeKey& voucher, std::map<NodeKey, Micro> owed) {
   auto before = vouches_.find(voucher);
   if (before == vouches_.end() && (owed.empty() || vouches_.size() >= most_vouchers)) return;
-  flow_.reset();
+  sums_.reset();
   if (before != vouches_.end()) {
     for (const auto& [key, amount] : before->second)
       if (auto& by = vouched_by_[key]; by.erase(voucher) && by.empty()) vouched_by_.erase(key);
@@ -162,24 +162,44 @@ void CreditPolicy::connect(Flow& flow, std::size_t debtor, const NodeKey& key) c
   if (!terms_.lines.count(key)) flow.flow.connect(debtor, flow.pool, boundless);
 }
 
+void CreditPolicy::count(Sums& sums, const NodeKey& key, const Account& account, bool in) const {
+  const Micro amount = demand(key, account, sums.now), more = in ? amount : -amount;
+  if (vouched_for(key) || vouches_.count(key)) {
+    if (in && amount > 0) sums.leaning[key] = amount;
+    else sums.leaning.erase(key);
+  } else {
+    Micro& sum = terms_.lines.count(key) ? sums.beyond_lines : sums.strangers;
+    sum = bounded_add(sum, more);
+  }
+}
+
+template <class Change>
+void CreditPolicy::change(const NodeKey& key, Change apply) {
+  Account& account = accounts_[key];
+  if (sums_) count(*sums_, key, account, false);
+  apply(account);
+  if (sums_) count(*sums_, key, account, true);
+  flow_.reset();
+}
+
+const CreditPolicy::Sums& CreditPolicy::sums(TimeMs now) const {
+  if (sums_ && now >= sums_->now && now < sums_->now + sums_kept_ms) return *sums_;
+  flow_.reset();
+  sums_.emplace();
+  sums_->now = now;
+  for (const auto& [key, account] : accounts_) count(*sums_, key, account, true);
+  return *sums_;
+}
+
 const CreditPolicy::Flow& CreditPolicy::flow(TimeMs now) const {
-  if (flow_ && flow_->now == now) return *flow_;
-  flow_.emplace();
-  Flow& flow = *flow_;
-  flow.now = now;
+  const Sums& all = sums(now);
+  if (flow_) return *flow_;
+  Flow& flow = flow_.emplace();
   for (const auto& [key, owes] : vouches_)
     if (auto account = accounts_.find(key); account != accounts_.end() && account->second.worked > 0) flow.supports[key] = flow.flow.add_support(account->second.worked);
-  std::vector<std::pair<NodeKey, Micro>> leaning;
-  for (const auto& [key, account] : accounts_) {
-    const Micro amount = demand(key, account, now);
-    if (amount == 0) continue;
-    if (vouched_for(key) || flow.supports.count(key)) leaning.emplace_back(key, amount);
-    else if (terms_.lines.count(key)) flow.unplaced = bounded_add(flow.unplaced, amount);
-    else flow.strangers_alone = bounded_add(flow.strangers_alone, amount);
-  }
-  flow.unplaced = bounded_add(flow.unplaced, positive(flow.strangers_alone - terms_.stranger_cap_micro));
-  flow.pool = flow.flow.add_support(positive(terms_.stranger_cap_micro - flow.strangers_alone));
-  for (const auto& [key, amount] : leaning) {
+  flow.pool = flow.flow.add_support(positive(terms_.stranger_cap_micro - all.strangers));
+  flow.unplaced = bounded_add(all.beyond_lines, positive(all.strangers - terms_.stranger_cap_micro));
+  for (const auto& [key, amount] : all.leaning) {
     const std::size_t debtor = flow.flow.add_debtor();
     flow.debtors[key] = debtor;
     connect(flow, debtor, key);
@@ -193,7 +213,7 @@ Micro CreditPolicy::room_in(const Flow& flow, const NodeKey& key) const {
   const auto line = terms_.lines.find(key);
   const auto support = flow.supports.find(key);
   Micro of_line = 0;
-  if (line != terms_.lines.end()) of_line = positive(line->second - (account == accounts_.end() ? 0 : before_line(key, account->second, flow.now)));
+  if (line != terms_.lines.end()) of_line = positive(line->second - (account == accounts_.end() ? 0 : before_line(key, account->second, sums_->now)));
   const Micro of_claim = support == flow.supports.end() ? claim_left(key) : account->second.worked - flow.flow.used(support->second);
   // What is shared is lent only while all that was lent has its place.
   if (flow.unplaced > 0) return bounded_add(of_line, of_claim);
@@ -210,6 +230,13 @@ Micro CreditPolicy::room_in(const Flow& flow, const NodeKey& key) const {
 }
 
 Micro CreditPolicy::room(const NodeKey& key, TimeMs now) const { return room_in(flow(now), key); }
+
+Micro CreditPolicy::trusted_room(const NodeKey& key, TimeMs now) const {
+  const Flow& all = flow(now);
+  const Micro room = room_in(all, key);
+  if (terms_.lines.count(key) || all.unplaced > 0) return room;
+  return positive(room - (positive(terms_.stranger_cap_micro - sums_->strangers) - all.flow.used(all.pool)));
+}
 
 Standing CreditPolicy::standing(const NodeKey& key, TimeMs now) const {
   const Flow& all = flow(now);
@@ -232,7 +259,7 @@ Standing CreditPolicy::standing(const NodeKey& key, TimeMs now) const {
   if (auto by = vouched_by_.find(key); by != vouched_by_.end())
     for (const NodeKey& voucher : by->second)
       if (all.supports.count(voucher)) s.vouchers[voucher] = std::min(vouches_.at(voucher).at(key), claim_left(voucher));
-  s.strangers_micro = bounded_add(all.strangers_alone, all.flow.used(all.pool));
+  s.strangers_micro = bounded_add(sums_->strangers, all.flow.used(all.pool));
   s.stranger_cap_micro = terms_.stranger_cap_micro;
   s.room_micro = room_in(all, key);
   return s;

@@ -58,6 +58,8 @@ class CreditPolicy {
 
   Standing standing(const NodeKey& key, TimeMs now) const;
   Micro room(const NodeKey& key, TimeMs now) const;
+  /// Of that room what does not lean on the strangers' pool.
+  Micro trusted_room(const NodeKey& key, TimeMs now) const;
   /// How far below zero its own chain may stand.
   Micro line_of(const NodeKey& key) const;
   const CreditTerms& terms() const { return terms_; }
@@ -77,13 +79,18 @@ class CreditPolicy {
     /// More of one or the other; negative for what is taken back.
     void add(Micro worked_more, Micro taken_more, TimeMs when);
   };
-  struct Unpaid { NodeKey key; Micro amount = 0; TimeMs since = 0; };
-  /// All debts of a moment in their places.
-  struct Flow {
+  struct Unpaid { NodeKey key; Micro amount = 0; };
+  /// All demands of a moment, summed up where nothing tells them apart. Kept up to date by each change, counted anew when a minute is over.
+  struct Sums {
     TimeMs now = 0;
+    Micro strangers = 0;                           // of those who can lean on the pool alone
+    Micro beyond_lines = 0;                        // of those who can lean on their lines alone: lent under other terms
+    std::map<NodeKey, Micro> leaning;              // of vouchers, and of those who are vouched for
+  };
+  /// And in their places.
+  struct Flow {
     TrustFlow flow;
     std::size_t pool = 0;
-    Micro strangers_alone = 0;                     // owed by those who can lean on the pool alone
     Micro unplaced = 0;                            // lent under other terms, or on a chain that says something else by now
     std::map<NodeKey, std::size_t> supports, debtors;
   };
@@ -92,6 +99,10 @@ class CreditPolicy {
   Micro demand(const NodeKey& key, const Account& account, TimeMs now) const;
   bool vouched_for(const NodeKey& key) const { return vouched_by_.count(key) != 0; }
   void connect(Flow& flow, std::size_t debtor, const NodeKey& key) const;
+  void count(Sums& sums, const NodeKey& key, const Account& account, bool in) const;
+  template <class Change>
+  void change(const NodeKey& key, Change apply);
+  const Sums& sums(TimeMs now) const;
   const Flow& flow(TimeMs now) const;
   Micro room_in(const Flow& flow, const NodeKey& key) const;
 
@@ -102,11 +113,13 @@ class CreditPolicy {
   std::map<AwardId, Unpaid> unpaid_;
   std::map<NodeKey, std::map<NodeKey, Micro>> vouches_;       // by voucher
   std::map<NodeKey, std::set<NodeKey>> vouched_by_;           // who is in a voucher's list
-  mutable std::optional<Flow> flow_;                          // of the last moment asked about; reset by every change
+  mutable std::optional<Sums> sums_;
+  mutable std::optional<Flow> flow_;                          // of these sums; reset by every change
 };
 
 /// What a stranger owes is written off slowly: half of it in so long. Who may repay by work is never written off.
 inline constexpr TimeMs write_off_half_life_ms = 30LL * 86'400'000;
+inline constexpr TimeMs sums_kept_ms = 60'000;                ///< what fades meanwhile is not lent yet
 inline constexpr std::size_t most_vouchers = 256;             ///< whose chains count; the largest claims first
 inline constexpr std::size_t most_vouched_by_one = 4'096;
 

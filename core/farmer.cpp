@@ -96,7 +96,7 @@ void Farmer::on_award(const NodeKey& from, const Signed& message) {
     return reason == "owed_too_much" ? bid_anew(known->second, award->offer) : void();
   }
   if (!runtime_ready(offer)) return refuse(from, about, "preparing_runtime", "it was here and made room for another");
-  if (award->price_micro < options_.min_price_micro) return refuse(from, about, "price_too_low", "");
+  if (!will_work_for(known->second, award->price_micro)) return refuse(from, about, "price_too_low", "we ask " + format_credits(ask_for(offer)) + " for a unit");
   for (UnitNumber u : award->units)
     if (u >= offer.units) return refuse(from, about, "no_such_unit", std::to_string(u));
   for (const auto& [id, lease] : leases_)
@@ -310,6 +310,7 @@ void Farmer::on(const Tick&) {
   std::erase_if(offers_, [&](const auto& entry) { return now_ >= entry.second.offer.expires_ms; });
   retry_runtimes();
   retry_owing();
+  bid_at_new_prices();
 }
 
 /// A requester that is here and whose units were run decides in its own time, as long as the money is put aside.
@@ -406,6 +407,7 @@ TimeMs Farmer::next_deadline(TimeMs now) const {
   for (const auto& [id, runtime] : runtimes_)
     if (runtime.state == RuntimeState::lost) next = std::min(next, runtime.retry_ms);
   if (!owing_.empty()) next = std::min(next, owing_retry_ms_);
+  if (options_.price.cpu_second_micro > 0 && open_offers() > 0) next = std::min(next, reprice_ms_);
   return std::max(next, now + 1);
 }
 

@@ -10,6 +10,7 @@
 #include "core/credit_policy.h"
 #include "core/effects.h"
 #include "core/messages.h"
+#include "core/price.h"
 #include "core/runtime.h"
 
 namespace tnode {
@@ -73,7 +74,7 @@ struct FarmerOptions {
   const KeyPair* key = nullptr;
   std::int64_t slots = 1;
   std::int64_t queue_per_slot = 24;    ///< units held per slot: keeps slots busy over a round trip
-  Micro min_price_micro = 0;           ///< asked per unit
+  AskTerms price;
   enum class AcceptFrom : std::uint8_t { anyone, watched, listed } accept = AcceptFrom::anyone;
   std::set<NodeKey> listed;
   std::int64_t cpus = 1, disk_bytes = 0;  ///< what a task may ask for at most; 0: no bound
@@ -114,6 +115,7 @@ class Farmer {
     Offer offer;
     Signed message;
     bool bid_sent = false;
+    Micro asked_micro = 0, asked_before_micro = 0;  // in the last two bids: an award for the older may be on its way
     bool over = false;
     std::optional<Signed> closed;  // the requester's word that it is over
     TimeMs heard_ms = 0;
@@ -183,6 +185,9 @@ class Farmer {
   void on_close(const NodeKey& from, const Signed& message);
 
   std::string why_decline(const Offer& offer) const;
+  Micro ask_for(const Offer& offer) const;
+  bool will_work_for(const KnownOffer& known, Micro price) const;
+  void bid_at_new_prices();
   void answer(KnownOffer& known, const OfferId& id);
   void bid_anew(KnownOffer& known, const OfferId& id);
   void need_task(const Offer& offer);
@@ -199,6 +204,7 @@ class Farmer {
   static Bytes vote_key(const AwardId& award, UnitNumber unit);
   std::int64_t slots_for(const Resources& resources) const;
   std::int64_t memory_in_use() const;
+  std::int64_t load_per_mille() const;
   void bid_again();
   void give_back_when_paused_too_long();
   std::optional<TimeMs> gives_back_ms() const;
@@ -228,6 +234,8 @@ class Farmer {
   std::map<std::uint64_t, std::pair<AwardId, UnitNumber>> running_;
   std::map<ResultId, NodeKey> mirror_asked_;
   std::uint64_t next_job_ = 1;
+  WorkEstimate work_;
+  TimeMs reprice_ms_ = 0;
   CreditPolicy credit_;
   std::set<OfferId> owing_;            // declined because their requesters may owe us no more
   bool credit_changed_ = false;
@@ -244,6 +252,7 @@ inline constexpr int max_sandbox_failures = 3;
 inline constexpr TimeMs pause_patience_ms = 120'000;  ///< units that stand still for longer go back to their requesters
 inline constexpr TimeMs meet_wait_ms = 30'000;        ///< how long a requester that only its offer told of is counted on
 inline constexpr TimeMs runtime_retry_ms = 600'000;  ///< a runtime that could not be had is tried again after this long
+inline constexpr TimeMs reprice_every_ms = 10'000;   ///< bids whose price is off by a tenth are made anew
 inline constexpr TimeMs owing_retry_every_ms = 60'000;  ///< old debts of strangers fade: who may owe us no more is looked at again
 inline constexpr TimeMs lease_slack_ms = 30'000;  ///< kept after a lease's end, in case the requester's clock or channel is late
 

@@ -64,7 +64,8 @@ std::string Farmer::why_decline(const Offer& offer) const {
   if (options_.slots < 1) return "no_slots";
   if (options_.accept == FarmerOptions::AcceptFrom::watched && !watched_.count(offer.task)) return "not_watched";
   if (options_.accept == FarmerOptions::AcceptFrom::listed && !options_.listed.count(offer.requester) && !watched_.count(offer.task)) return "not_listed";
-  if (offer.max_price_micro < options_.min_price_micro) return "price_too_low";
+  const Micro price = ask_for(offer);
+  if (offer.max_price_micro < price) return "price_too_low";
   if (offer.runtime != "host") {
     auto id = runtime_id(offer.runtime);
     if (!options_.runtimes || !id) return "no_runtime";
@@ -75,7 +76,7 @@ std::string Farmer::why_decline(const Offer& offer) const {
   if (slots_for(offer.resources) < 1) return "too_much_memory";
   if (options_.disk_bytes > 0 && offer.resources.disk_bytes > options_.disk_bytes) return "too_much_disk";
   // Work for nothing needs no credit.
-  if (options_.min_price_micro > 0 && credit_.room(offer.requester, now_) < options_.min_price_micro) return "owed_too_much";
+  if (price > 0 && credit_.room(offer.requester, now_) < price) return "owed_too_much";
   return {};
 }
 
@@ -97,7 +98,9 @@ void Farmer::answer(KnownOffer& known, const OfferId& id) {
   // A lease begins to run with the award: the runtime, which may be large, is here before the bid.
   if (!runtime_ready(known.offer)) return refuse(requester, rename_id<Hash>(id), "preparing_runtime", "it bids as soon as the runtime is there");
   const std::int64_t slots = slots_for(known.offer.resources);
-  Bid bid{id, options_.min_price_micro, slots, slots * options_.queue_per_slot, options_.limit_mode, options_.platform};
+  Bid bid{id, ask_for(known.offer), slots, slots * options_.queue_per_slot, options_.limit_mode, options_.platform, options_.price.cpu_second_micro};
+  known.asked_before_micro = known.asked_micro == 0 ? bid.price_micro : known.asked_micro;
+  known.asked_micro = bid.price_micro;
   // No more units at a time than it may owe us for.
   if (bid.price_micro > 0) bid.queue = std::clamp<std::int64_t>(credit_.room(requester, now_) / bid.price_micro, 1, bid.queue);
   emit(Send{requester, BidMessage{bid}});

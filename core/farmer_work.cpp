@@ -76,6 +76,7 @@ void Farmer::on(const UnitRan& event) {
     return;
   }
   work.step = Step::ran;
+  work_.ran(lease->second.offer.task, limit_of_work_ms(lease->second.offer), event.usage.cpu_ms);
   work.extra = event.extra;
   Bytes seed = options_.nonce_secret + vote_key(award, number);
   work.vote = Vote{event.result, domain_hash("nonce", seed), event.outcome, event.usage};

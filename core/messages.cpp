@@ -260,6 +260,7 @@ struct FrameEncoder {
   Dict operator()(const OfferMessage& m) { return signed_frame("offer", m.offer); }
   Dict operator()(const BidMessage& m) {
     Dict d;
+    if (m.bid.cpu_second_micro > 0) d["cpu price"] = m.bid.cpu_second_micro;
     d["limits"] = m.bid.limit_mode;
     d["offer"] = raw(m.bid.offer);
     d["platform"] = m.bid.platform;
@@ -331,6 +332,7 @@ Result<Message> decode_message(std::string_view frame) {
   }
   if (type == "bid") {
     Bid b;
+    if (r.has("cpu price")) b.cpu_second_micro = r.number("cpu price", 1, max_unit_price_micro);
     b.limit_mode = r.bytes("limits", 32);
     r.id("offer", b.offer);
     b.platform = r.bytes("platform", 64);

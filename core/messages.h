@@ -49,6 +49,7 @@ struct Bid {
   std::int64_t queue = 1;      ///< units held at once, running or waiting
   std::string limit_mode;      ///< how limits are enforced: "cgroup2", "cgroup1", "watchdog"
   std::string platform;        ///< "debian-12/x86_64": what runtime: host means there
+  Micro cpu_second_micro = 0;  ///< what a CPU-second is asked for, of which the price follows; 0: it is the same for every unit
 };
 
 /// Units leased to one farmer, with the money put aside for them.

@@ -131,6 +131,8 @@ void Requester::on_bid(const NodeKey& from, const Bid& bid) {
     return refuse(from, rename_id<Hash>(id_), "price_too_high", "the limit is " + std::to_string(offer_.max_price_micro) + " micro-credits a unit");
   if (bid.slots < 1 || bid.queue < 1) return refuse(from, rename_id<Hash>(id_), "bad_bid", "slots and queue are at least 1");
   bool fresh = !peer.bid.has_value();
+  if (fresh || peer.bid->price_micro != bid.price_micro)
+    emit(Save{asked_bucket, Bytes(from.view()), encode_ask({from, now_, bid.price_micro, limit_of_work_ms(offer_), bid.cpu_second_micro})});
   peer.bid = bid;
   peer.kind = platform_kind(offer_.runtime, bid.platform);
   peer.window = std::max(peer.window, units_per_slot * bid.slots);

@@ -9,6 +9,7 @@
 
 #include "core/effects.h"
 #include "core/messages.h"
+#include "core/price.h"
 #include "core/quorum.h"
 #include "core/reputation.h"
 

@@ -318,3 +318,35 @@ TEST_CASE("what_is_told_late_of_a_time_that_is_over_has_faded_since") {
   CHECK(early.room(bob) == 15 * one);
   CHECK(late.room(bob) == 15 * one);
 }
+
+TEST_CASE("what_is_kept_up_to_date_is_what_is_counted_anew") {
+  sim::Random random(2024);
+  for (int round = 0; round < 100; ++round) {
+    CreditTerms terms{1000 * one, random.between(0, 40) * one, {}};
+    for (int i = 0; i < 3; ++i) terms.lines[key_of(i)] = random.between(0, 10) * one;
+    Book book(terms);
+    for (int step = 0; step < 200; ++step) {
+      const NodeKey key = key_of(static_cast<int>(random.between(0, 11)));
+      const AwardId award = award_of(static_cast<int>(random.between(0, 20)));
+      const Micro amount = random.between(1, 5) * one;
+      switch (random.between(0, 6)) {
+        case 0: book.works(key, amount); break;
+        case 1: book.takes(key, amount); break;
+        case 2: book.policy.promise(award, key, amount); break;
+        case 3: book.policy.end_promise(award); break;
+        case 4: book.policy.unpaid(award, key, random.between(0, 1) * amount, book.now); break;
+        case 5: book.policy.vouch(key, {{key_of(static_cast<int>(random.between(0, 11))), amount}}); break;
+        default: book.now += random.between(0, 90'000); break;
+      }
+      const NodeKey asked = key_of(static_cast<int>(random.between(0, 11)));
+      const Standing now = book.policy.standing(asked, book.now);
+      CreditPolicy anew = book.policy;
+      (void)anew.room(asked, book.now + 10 * sums_kept_ms);  // forgets what it kept
+      const Standing fresh = anew.standing(asked, book.now);
+      // What fades within a minute is not lent yet.
+      REQUIRE(fresh.room_micro >= now.room_micro);
+      REQUIRE(fresh.room_micro - now.room_micro < 2000);
+      REQUIRE(now.promised_micro == fresh.promised_micro);
+    }
+  }
+}

@@ -114,7 +114,7 @@ def a_dry_run_says_the_cost_and_writes_nothing(program):
         before = sorted(os.listdir(net.dir))
         status, out, err = net.run("requester", ["-o", "json", "seed", "--dry-run", task])
         plan = json.loads(out)
-        assert status == 0 and plan["indices"] == 10 and plan["units"] == 5 and plan["cost_high_micro"] == 25_000_000, (out, err)
+        assert status == 0 and plan["indices"] == 10 and plan["units"] == 5 and plan["cost_high_micro"] == 15_000_000 and plan["cost_low_micro"] == 0 and plan["cost_likely_micro"] == 10_000_000, (out, err)
         status, out, err = net.run("requester", ["seed", "--dry-run", task])
         assert status == 0 and "cat in/word" in out
         assert sorted(os.listdir(net.dir)) == before, "a dry run wrote something"

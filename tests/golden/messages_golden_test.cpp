@@ -148,3 +148,16 @@ TEST_CASE("what_an_offer_may_leave_out_is_pinned_and_has_one_spelling") {
   zero.replace(zero.find("8:adaptivei1e"), 13, "8:adaptivei0e");
   CHECK_FALSE(decode_offer(zero).ok());
 }
+
+TEST_CASE("a_bid_by_cpu_time_is_pinned_and_one_without_says_nothing_of_it") {
+  Bid bid = std::get<BidMessage>(sample_messages()[1].second).bid;
+  bid.cpu_second_micro = 1000;
+  const Bytes frame = encode_message(BidMessage{bid});
+  compare_with_golden("bids.txt", "# what is set, frame\ncpu-price " + to_hex(frame) + "\n");
+  auto again = decode_message(frame);
+  REQUIRE(again.ok());
+  CHECK(std::get<BidMessage>(*again).bid.cpu_second_micro == 1000);
+  Bytes zero = frame;
+  zero.replace(zero.find("9:cpu pricei1000e"), 17, "9:cpu pricei0e");
+  CHECK_FALSE(decode_message(zero).ok());
+}

@@ -23,7 +23,7 @@ FarmerOptions farmer_options(const KeyPair& key, const NodeTerms& terms, const s
   options.key = &key;
   options.slots = terms.slots;
   options.queue_per_slot = 4;
-  options.min_price_micro = terms.price_micro;
+  options.price = {terms.price_micro, terms.cpu_price_micro};
   options.memory_bytes = terms.memory_bytes;
   options.credit = CreditPolicy(terms.credit);
   for (const Block& block : chain) options.credit.book(block);

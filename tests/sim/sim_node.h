@@ -37,7 +37,8 @@ bool votes_right(Behaviour behaviour);
 struct NodeTerms {
   bool farms = true;
   Behaviour behaviour = Behaviour::honest;
-  Micro price_micro = credit_micro;
+  Micro price_micro = credit_micro;   ///< of a unit, at least
+  Micro cpu_price_micro = 0;          ///< of a CPU-second
   Micro line_micro = 1000 * credit_micro;
   std::int64_t slots = 1;
   std::int64_t memory_bytes = 0; ///< of all its units together; 0: no bound
