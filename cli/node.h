@@ -97,7 +97,8 @@ class Node {
   void on(const FetchFailed& event);
   void on(const FetchProgress& event);
   void on(const SwarmProblem& event);
-  void route(const NodeKey& from, Message message);
+  void route(const NodeKey& from, const Message& message);
+  void take(const NodeKey& from, const Message& message);  // what the node itself is asked or told
   void take_credit(const NodeKey& from, const Credit& credit);
   void answer_about_certificate(const NodeKey& from, const ResultId& result);
   TimeMs next_deadline() const;

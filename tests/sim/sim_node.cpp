@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "core/addressee.h"
 #include "tests/sim/story.h"
 #include "tests/sim/violation.h"
 #include "tests/sim/world.h"
@@ -155,39 +156,26 @@ void SimNode::frame_came(const NodeKey& from, const Bytes& frame) {
   auto message = decode_message(frame);
   demand(message.ok(), "a node understands what a node says: " + (message ? "" : message.error().message));
   wake();
-  route(from, std::move(*message));
+  route(from, *message);
 }
 
-void SimNode::route(const NodeKey& from, Message message) {
-  auto to_owner = [&](const AwardId& award) {
+void SimNode::route(const NodeKey& from, const Message& message) {
+  const Addressee to = addressee_of(message);
+  if (auto* credit = std::get_if<CreditMessage>(&message)) take_credit(from, credit->credit);
+  if (to.award) {
     for (auto& task : tasks_)
-      if (task->role && !task->gone && task->role->owns(award)) return hear(*task, MessageCame{from, message});
-    carry(Send{from, RefuseMessage{Refuse{rename_id<Hash>(award), "lease_over", "no such award is open here"}}}, false);
-  };
-  auto to_requesters = [&] {
+      if (task->role && !task->gone && task->role->owns(*to.award)) return hear(*task, MessageCame{from, message});
+    return carry(Send{from, RefuseMessage{Refuse{rename_id<Hash>(*to.award), "lease_over", "no such award is open here"}}}, false);
+  }
+  if (to.every_requester)
     for (auto& task : tasks_) hear(*task, MessageCame{from, message});
-  };
-  if (auto* accept = std::get_if<AcceptMessage>(&message)) return to_owner(accept->accept.award);
-  if (auto* commit = std::get_if<CommitMessage>(&message)) {
-    auto body = decode_commit(commit->commit.body);
-    return body ? to_owner(body->award) : to_requesters();
-  }
-  if (auto* reveal = std::get_if<RevealMessage>(&message)) {
-    auto body = decode_reveal(reveal->reveal.body);
-    return body ? to_owner(body->award) : to_requesters();
-  }
-  if (auto* credit = std::get_if<CreditMessage>(&message)) {
-    take_credit(from, credit->credit);
-    return to_requesters();
-  }
-  if (std::holds_alternative<BidMessage>(message) || std::holds_alternative<MirroredMessage>(message)) return to_requesters();
-  if (std::holds_alternative<RefuseMessage>(message)) to_requesters();
+  if (!to.farmer || !farmer_) return;
   if (terms_.behaviour == Behaviour::refuser)
     if (auto* award = std::get_if<AwardMessage>(&message)) {
       auto body = decode_award(award->award.body);
       return carry(Send{from, RefuseMessage{Refuse{rename_id<Hash>(body->award), "busy", "changed my mind"}}}, false);
     }
-  if (farmer_) hear(MessageCame{from, std::move(message)});
+  hear(MessageCame{from, message});
 }
 
 void SimNode::take_credit(const NodeKey& from, const Credit& credit) {

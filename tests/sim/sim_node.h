@@ -120,7 +120,7 @@ class SimNode {
  private:
   void hear(FarmerEvent event);
   void hear(SimTask& task, RequesterEvent event);
-  void route(const NodeKey& from, Message message);
+  void route(const NodeKey& from, const Message& message);
   void take_credit(const NodeKey& from, const Credit& credit);
   void wake();
   void turn();
