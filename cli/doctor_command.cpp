@@ -69,8 +69,8 @@ std::vector<Check> network_checks(const GlobalOptions& global, const Home& home)
     checks.push_back({"dht", Check::good, "private, and this node would be its first; others start with --bootstrap " + (*swarm)->listen_endpoint(), ""});
     return checks;
   }
-  for (int tries = 0; tries < dht_wait_tries && (*swarm)->health().dht_messages == 0; ++tries) std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  if ((*swarm)->health().dht_messages > 0) checks.push_back({"dht", Check::good, "answers", ""});
+  for (int tries = 0; tries < dht_wait_tries && !(*swarm)->dht_answers(); ++tries) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  if ((*swarm)->dht_answers()) checks.push_back({"dht", Check::good, "answers", ""});
   else checks.push_back({"dht", Check::weaker, "nobody answered within 5 s", "allow outgoing UDP, or name a node with --bootstrap HOST:PORT or --peer HOST:PORT"});
   return checks;
 }

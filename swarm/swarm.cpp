@@ -76,7 +76,7 @@ struct Swarm::Impl {
   bool fetch_timer_runs = false;
   std::chrono::milliseconds search_pause = first_search;
   std::thread thread;
-  std::atomic<bool> stopping{false};
+  std::atomic<bool> stopping{false}, dht_answers{false};
   bool running = false;       ///< something may be queued in the context
   lt::session_proxy closing;  ///< the aborted session, to which what is queued points
 
@@ -87,7 +87,6 @@ struct Swarm::Impl {
     bool tcp_listens = false, udp_listens = false;
     std::string problem;
   } listening;
-  Health health;
   std::vector<std::pair<NodeKey, Bytes>> outbox;
 
   void report(SwarmEvent event) {
@@ -125,13 +124,7 @@ Result<void> Swarm::Impl::start() {
   auto identity = TlsIdentity::make(options.key_seed);
   if (!identity) return identity.error();
   const NodeKey own = KeyPair::from_seed(options.key_seed).key();
-  auto to_sink = [this](SwarmEvent event) {
-    if (std::holds_alternative<PeerUp>(event) || std::holds_alternative<PeerDown>(event)) {
-      std::lock_guard lock(mutex);
-      health.channels += std::holds_alternative<PeerUp>(event) ? 1 : -1;
-    }
-    report(std::move(event));
-  };
+  auto to_sink = [this](SwarmEvent event) { report(std::move(event)); };
   channels = std::make_shared<Channels>(own, *identity, to_sink);
   try {
     lt::session_params params = session_params_for(options);
@@ -231,7 +224,6 @@ void Swarm::Impl::join_board() {
 void Swarm::Impl::search() {
   if (!board.is_valid()) return;
   board.force_dht_announce();
-  session->post_session_stats();
   if (channels->count() == 0)
     for (const auto& peer : options.peers)
       if (auto to = parse_endpoint(peer)) dial(*to);
@@ -295,12 +287,8 @@ void Swarm::Impl::on_alert(const lt::alert& alert) {
     search_pause = first_search;
     search();
   } else if (auto* stats = lt::alert_cast<lt::session_stats_alert>(&alert)) {
-    static const int nodes_index = lt::find_metric_idx("dht.dht_nodes"), messages_index = lt::find_metric_idx("dht.dht_messages_in"), peers_index = lt::find_metric_idx("peer.num_peers_connected");
-    auto counters = stats->counters();
-    std::lock_guard lock(mutex);
-    health.dht_nodes = static_cast<int>(counters[nodes_index]);
-    health.dht_messages = counters[messages_index];
-    health.peers = static_cast<int>(counters[peers_index]);
+    static const int messages_index = lt::find_metric_idx("dht.dht_messages_in");
+    dht_answers = stats->counters()[messages_index] > 0;
   } else {
     torrents->on_alert(alert);
     run_fetch_timer();
@@ -369,10 +357,9 @@ std::string Swarm::listen_endpoint() const {
   return format_endpoint(impl_->listening.tcp);
 }
 
-Swarm::Health Swarm::health() const {
+bool Swarm::dht_answers() const {
   impl_->post([impl = impl_.get()] { if (impl->session) impl->session->post_session_stats(); });
-  std::lock_guard lock(impl_->mutex);
-  return impl_->health;
+  return impl_->dht_answers;
 }
 
 }  // namespace tnode

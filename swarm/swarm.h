@@ -79,9 +79,8 @@ class Swarm {
   void ban(const NodeKey& key);
 
   std::string listen_endpoint() const;  ///< "IP:PORT" really listened on; of several the one that most others may reach
-  /// As of the last call, or a little later: each call asks for new figures.
-  struct Health { int dht_nodes = 0; std::int64_t dht_messages = 0; int peers = 0; int channels = 0; };
-  Health health() const;
+  /// Anything came in over the DHT. As of the last call, or a little later: each call asks anew.
+  bool dht_answers() const;
 
  private:
   struct Impl;
