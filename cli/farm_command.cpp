@@ -194,6 +194,7 @@ int FarmCommand::run() {
   auto node = Node::start({*home, *swarm}, std::move(executor));
   if (!node) return fail_with(node.error());
   node_ = std::move(*node);
+  node_->on_unreachable([this](const PeerUnreachable& event) { output_.problem(warning_of(event)); });
   node_->on_problem([this](const std::string& what) { if (output_.verbose()) output_.problem(what); });
   FarmerRoleOptions role;
   role.farmer = *farmer;

@@ -294,6 +294,10 @@ void Node::on(const FetchProgress& event) {
     if (each.progress) each.progress(event);
 }
 
+void Node::on(const PeerUnreachable& event) {
+  if (unreachable_) unreachable_(event);
+}
+
 void Node::on(const SwarmProblem& event) {
   if (problem_) problem_(event.what);
 }

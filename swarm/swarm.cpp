@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -72,6 +73,7 @@ struct Swarm::Impl {
   std::shared_ptr<Channels> channels;
   std::unique_ptr<Torrents> torrents;
   lt::torrent_handle board;
+  std::set<std::string> unreachable;  ///< given peers of which it was said
   asio::steady_timer search_timer{context}, fetch_timer{context};
   bool fetch_timer_runs = false;
   std::chrono::milliseconds search_pause = first_search;
@@ -114,6 +116,7 @@ struct Swarm::Impl {
   void on_alerts();
   void hear_listening(const std::vector<lt::alert*>& alerts);
   void on_alert(const lt::alert& alert);
+  void say_unreachable(const lt::tcp::endpoint& endpoint_of, const std::string& reason);
   void dial(const lt::tcp::endpoint& endpoint_to) { if (board.is_valid()) board.connect_peer(endpoint_to); }
   std::string dht_state_path() const { return options.data_dir + "/dht.state"; }
 };
@@ -282,6 +285,12 @@ void Swarm::Impl::hear_listening(const std::vector<lt::alert*>& alerts) {
   listen_changed.notify_all();
 }
 
+void Swarm::Impl::say_unreachable(const lt::tcp::endpoint& endpoint_of, const std::string& reason) {
+  const std::string endpoint = format_endpoint(endpoint_of);
+  const bool given = std::find(options.peers.begin(), options.peers.end(), endpoint) != options.peers.end();
+  if (given && unreachable.insert(endpoint).second) report(PeerUnreachable{endpoint, reason});
+}
+
 void Swarm::Impl::on_alert(const lt::alert& alert) {
   if (lt::alert_cast<lt::dht_bootstrap_alert>(&alert)) {
     search_pause = first_search;
@@ -289,6 +298,8 @@ void Swarm::Impl::on_alert(const lt::alert& alert) {
   } else if (auto* stats = lt::alert_cast<lt::session_stats_alert>(&alert)) {
     static const int messages_index = lt::find_metric_idx("dht.dht_messages_in");
     dht_answers = stats->counters()[messages_index] > 0;
+  } else if (auto* gone = lt::alert_cast<lt::peer_disconnected_alert>(&alert)) {
+    if (gone->op == lt::operation_t::connect) say_unreachable(gone->endpoint, gone->error.message());
   } else {
     torrents->on_alert(alert);
     run_fetch_timer();

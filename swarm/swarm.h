@@ -53,7 +53,8 @@ struct FetchDone { Hash v2_hash; Torrent torrent; std::string dir; };  ///< veri
 struct FetchFailed { Hash v2_hash; std::string reason; };
 struct FetchProgress { Hash v2_hash; std::int64_t done_bytes = 0, total_bytes = 0; };
 struct SwarmProblem { std::string what; };                ///< for logs: an address in use, disk error, …
-using SwarmEvent = std::variant<PeerUp, PeerDown, MessageIn, FetchDone, FetchFailed, FetchProgress, SwarmProblem>;
+struct PeerUnreachable { std::string endpoint, reason; };  ///< one of `SwarmOptions::peers`, said once; it is dialled again
+using SwarmEvent = std::variant<PeerUp, PeerDown, MessageIn, FetchDone, FetchFailed, FetchProgress, SwarmProblem, PeerUnreachable>;
 
 /// Largest message the channel carries.
 inline constexpr std::size_t max_message_bytes = 16 << 10;
