@@ -37,8 +37,17 @@ int run_status(const GlobalOptions& global, const std::string& id);
 int run_explain(const GlobalOptions& global, const std::string& id);
 int run_cancel(const GlobalOptions& global, const std::string& id);
 int run_ledger_balance(const GlobalOptions& global);
-int run_ledger_history(const GlobalOptions& global);
-int run_ledger_audit(const GlobalOptions& global, const std::string& key);
+/// Which blocks `ledger history` shows; empty: no bound. Times are dates, or how long ago.
+struct HistoryOptions { std::string task, with, since, until, type; bool csv = false; };
+int run_ledger_history(const GlobalOptions& global, const HistoryOptions& options);
+struct PayOptions { std::string key, amount, wait = "10s"; };
+int run_ledger_pay(const GlobalOptions& global, const PayOptions& options);
+int run_ledger_forecast(const GlobalOptions& global, const std::string& window);
+int run_ledger_export(const GlobalOptions& global, const std::string& file);
+int run_ledger_verify(const GlobalOptions& global, const std::string& file);
+int run_ledger_import(const GlobalOptions& global, const std::string& file);
+/// `wait`: how long to look for the key's published head; "0s" looks only at what is here.
+int run_ledger_audit(const GlobalOptions& global, const std::string& key, const std::string& wait);
 int run_key_show(const GlobalOptions& global);
 int run_pause(const GlobalOptions& global, bool paused);
 struct RuntimePackOptions { std::string dir, name, out; };

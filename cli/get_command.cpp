@@ -3,10 +3,7 @@
 
 #include <cctype>
 #include <chrono>
-#include <condition_variable>
-#include <deque>
 #include <filesystem>
-#include <mutex>
 #include <set>
 
 #include "cli/bundle_disk.h"
@@ -17,6 +14,7 @@
 #include "cli/quantities.h"
 #include "cli/signals.h"
 #include "cli/task_record.h"
+#include "cli/waiting.h"
 #include "core/magnet.h"
 
 namespace tnode {
@@ -87,40 +85,6 @@ Result<Wanted> find_wanted(const Home& home, const std::string& what) {
   wanted.request.torrent = std::move(*bytes);
   return wanted;
 }
-
-/// What the swarm reports, for a command that waits for one thing after another.
-class Waiting {
- public:
-  void tell(SwarmEvent event) {
-    std::lock_guard lock(mutex_);
-    events_.push_back(std::move(event));
-    changed_.notify_one();
-  }
-  void interrupt() {
-    std::lock_guard lock(mutex_);
-    interrupted_ = true;
-    changed_.notify_one();
-  }
-  bool interrupted() const {
-    std::lock_guard lock(mutex_);
-    return interrupted_;
-  }
-  /// The next event; nothing when interrupted, or after `wait_ms`.
-  std::optional<SwarmEvent> next(TimeMs wait_ms) {
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, std::chrono::milliseconds(wait_ms), [this] { return interrupted_ || !events_.empty(); });
-    if (interrupted_ || events_.empty()) return std::nullopt;
-    SwarmEvent event = std::move(events_.front());
-    events_.pop_front();
-    return event;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<SwarmEvent> events_;
-  bool interrupted_ = false;
-};
 
 /// One `get`: the download, and with --verify the search for its proof.
 class GetCommand {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "cli/chain_publisher.h"
 #include "cli/farmer_role.h"
 #include "cli/requester_role.h"
 #include "cli/task_record.h"
@@ -38,6 +39,10 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options, std::unique_ptr<E
     if (name.size() != 64) return;
     node->unclaimed_[*NodeKey::from_bytes(name.substr(0, 32))][*AwardId::from_bytes(name.substr(32))] = Bytes(frame);
   });
+  for (const Fraud& fraud : node->store_->frauds()) node->caught_[fraud.key] = fraud.rule;
+  node->store_->scan(false_proof_bucket, [&](std::string_view name, std::string_view why) {
+    if (name.size() == 32) node->caught_[*NodeKey::from_bytes(name)] = std::string(why);
+  });
   node->options_.swarm.data_dir = node->home().dir();
   node->options_.swarm.key_seed = node->key().seed();
   node->now_ = wall_clock_ms();
@@ -46,6 +51,7 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options, std::unique_ptr<E
   if (!swarm) return swarm.error();
   node->swarm_ = std::move(*swarm);
   for (int i = 0; i < worker_threads; ++i) node->workers_.emplace_back([self] { self->work_loop(); });
+  node->publisher_ = std::make_unique<ChainPublisher>(*node);
   if (node->executor_)
     node->executor_->on_report([self](ExecutionReport report) {
       self->post([self, report = std::move(report)] { if (self->farmer_) self->farmer_->on_report(report); });
@@ -66,11 +72,13 @@ Node::~Node() {
 
 void Node::add(std::unique_ptr<FarmerRole> role) {
   farmer_ = std::move(role);
+  for (const auto& [key, rule] : caught_) farmer_->hear(KeyCaught{key, rule});
   for (const NodeKey& key : peers_up_) farmer_->hear(PeerCame{key});
 }
 
 void Node::add(std::unique_ptr<RequesterRole> role) {
   requesters_.push_back(std::move(role));
+  for (const auto& [key, rule] : caught_) requesters_.back()->hear(KeyCaught{key, rule});
   for (const NodeKey& key : peers_up_) requesters_.back()->hear(PeerCame{key});
 }
 
@@ -149,6 +157,7 @@ Result<void> Node::drain(std::vector<std::function<void()>> actions) {
   for (bool again = true; again && !fatal_;) {
     again = farmer_ && farmer_->step();
     for (auto& requester : requesters_) again = requester->step() || again;
+    again = tell_frauds() || again;
   }
   if (!fatal_ && transaction_) {
     if (auto committed = store_->commit(); !committed) give_up(committed.error());
@@ -208,6 +217,7 @@ void Node::on(const PeerUp& event) {
   peers_up_.push_back(event.key);
   if (farmer_) farmer_->hear(PeerCame{event.key});
   for (auto& requester : requesters_) requester->hear(PeerCame{event.key});
+  tell_frauds_to(event.key);
   // A payment whose receipt never came is said again.
   if (auto debts = unclaimed_.find(event.key); debts != unclaimed_.end())
     for (const auto& [award, frame] : debts->second)
@@ -244,23 +254,9 @@ void Node::route(const NodeKey& from, const Message& message) {
 
 void Node::take(const NodeKey& from, const Message& message) {
   if (auto* credit = std::get_if<CreditMessage>(&message)) take_credit(from, credit->credit);
+  if (auto* payment = std::get_if<PaymentMessage>(&message)) take_payment(from, payment->payment);
+  if (auto* fraud = std::get_if<FraudMessage>(&message)) take_fraud(from, fraud->fraud);
   if (auto* ask = std::get_if<AskCertificateMessage>(&message)) answer_about_certificate(from, ask->ask.result);
-}
-
-void Node::take_credit(const NodeKey& from, const Credit& credit) {
-  auto block = decode_block(credit.block);
-  auto refuse = [&](const std::string& why) {
-    carry(Send{from, RefuseMessage{Refuse{rename_id<Hash>(credit.award), "bad_block", why}}});
-  };
-  if (!block) return refuse(block.error().message);
-  if (block->type != BlockType::credit || block->key != from || block->counterparty != key().key() || !verify_block(*block))
-    return refuse("it is not the sender's CREDIT on a DEBIT of ours");
-  if (auto kept = writing().keep_foreign(*block); !kept) return kept.error().code == Code::io ? give_up(kept.error()) : refuse(kept.error().message);
-  if (auto debts = unclaimed_.find(from); debts != unclaimed_.end()) {
-    debts->second.erase(credit.award);
-    if (debts->second.empty()) unclaimed_.erase(debts);
-  }
-  carry(Erase{"unclaimed", Bytes(from.view()) + Bytes(credit.award.view())});
 }
 
 void Node::remember_certificate(const ResultId& result, const Torrent& certificate) {
@@ -297,6 +293,8 @@ void Node::on(const FetchProgress& event) {
 void Node::on(const PeerUnreachable& event) {
   if (unreachable_) unreachable_(event);
 }
+
+void Node::on(const ItemPublished& event) { publisher_->heard(event); }
 
 void Node::on(const SwarmProblem& event) {
   if (problem_) problem_(event.what);

@@ -180,7 +180,9 @@ void RequesterRole::carry(const Note& effect) { if (watcher_.note) watcher_.note
 // --- money ---
 
 void RequesterRole::carry(const WriteHold& effect) {
-  written(effect.award, node_.writing().hold(effect.payee, effect.ref, effect.evidence, effect.amount, effect.expiry_ms, node_.now()));
+  const auto block = node_.writing().hold(effect.payee, effect.ref, effect.evidence, effect.amount, effect.expiry_ms, node_.now());
+  if (block) node_.carry(Save{task_of_ref_bucket, Bytes(effect.ref.view()), Bytes(task().view())});
+  written(effect.award, block);
 }
 void RequesterRole::carry(const WriteDebit& effect) { written(effect.award, node_.writing().debit(effect.ref, effect.evidence, effect.amount, node_.now())); }
 void RequesterRole::carry(const WriteRelease& effect) { written(effect.award, node_.writing().release(effect.ref, effect.evidence, node_.now())); }

@@ -21,6 +21,8 @@ struct Visitor {
   Addressee operator()(const BidMessage&) const { return to_requesters; }
   Addressee operator()(const MirroredMessage&) const { return to_requesters; }
   Addressee operator()(const RefuseMessage&) const { return {.farmer = true, .every_requester = true}; }
+  Addressee operator()(const PaymentMessage&) const { return to_node; }
+  Addressee operator()(const FraudMessage&) const { return to_node; }
   Addressee operator()(const AskCertificateMessage&) const { return to_node; }
   Addressee operator()(const OfferMessage&) const { return to_farmer; }
   Addressee operator()(const AwardMessage&) const { return to_farmer; }

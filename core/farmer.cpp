@@ -73,6 +73,8 @@ void Farmer::on(const MessageCame& event) {
     void operator()(const MirroredMessage&) {}
     void operator()(const AskCertificateMessage&) {}
     void operator()(const CertificateAtMessage&) {}
+    void operator()(const PaymentMessage&) {}
+    void operator()(const FraudMessage&) {}
   };
   std::visit(Visitor{*this, event.from}, event.message);
 }
@@ -118,7 +120,7 @@ void Farmer::on_award(const NodeKey& from, const Signed& message) {
   Lease lease{offer, award->offer, *award, message, now_ + award->lease_ms, *amount, hold->expiry_ms, {}};
   for (UnitNumber u : award->units) lease.units[u] = {};
   promised_micro_ += *amount;
-  emit(KeepHold{award->award, award->hold});
+  emit(KeepHold{award->award, award->task, award->hold});
   // The offer is kept with the lease: after a crash both are needed to go on.
   Bytes offer_bytes = signed_bytes(known->second.message);
   emit(Save{"lease", Bytes(award->award.view()), std::to_string(offer_bytes.size()) + ":" + offer_bytes + signed_bytes(message)});

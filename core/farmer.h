@@ -29,7 +29,7 @@ struct SeedResult { ResultId result; };
 /// The results of a lost or dissenting vote need not be kept.
 struct DropResult { ResultId result; };
 /// Keep a checked HOLD made out to us. One that contradicts what the ledger knows of its author comes back as HoldBad.
-struct KeepHold { AwardId award; Bytes block; };
+struct KeepHold { AwardId award; TaskId task; Bytes block; };
 /// Write our CREDIT for a checked DEBIT made out to us; answers BlockWritten, or BlockRefused when it contradicts what is known.
 struct WriteCredit { AwardId award; Bytes debit; };
 /// Keep the whole result alive; answers ResultMirrored.
@@ -81,7 +81,7 @@ struct FarmerOptions {
   Bytes nonce_secret;                  ///< votes' nonces are derived from it: a restart gives the same ones
 };
 
-using FarmerEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, TaskReady, TaskLost, RuntimeReady, RuntimeLost, UnitRan, HoldBad, ResultMirrored, TaskWatched, PauseWork, ResumeWork, Leave, Tick>;
+using FarmerEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, KeyCaught, TaskReady, TaskLost, RuntimeReady, RuntimeLost, UnitRan, HoldBad, ResultMirrored, TaskWatched, PauseWork, ResumeWork, Leave, Tick>;
 
 class Farmer {
  public:
@@ -155,6 +155,7 @@ class Farmer {
   void on(const MessageCame&);
   void on(const BlockWritten&);
   void on(const BlockRefused&);
+  void on(const KeyCaught&);
   void on(const TaskReady&);
   void on(const TaskLost&);
   void on(const RuntimeReady&);
@@ -208,7 +209,7 @@ class Farmer {
   bool leaving_ = false;
   std::optional<TimeMs> paused_since_ms_;
   std::string pause_reason_;
-  std::set<NodeKey> up_;
+  std::set<NodeKey> up_, caught_;
   std::map<OfferId, KnownOffer> offers_;
   std::set<TaskId> watched_;
   std::map<TaskId, KnownTask> tasks_;

@@ -59,6 +59,7 @@ bool Farmer::room_for(const Offer& offer, const NodeKey& from) {
 
 std::string Farmer::why_decline(const Offer& offer) const {
   if (leaving_) return "leaving";
+  if (caught_.count(offer.requester)) return "caught";
   if (paused()) return "paused";
   if (options_.slots < 1) return "no_slots";
   if (options_.accept == FarmerOptions::AcceptFrom::watched && !watched_.count(offer.task)) return "not_watched";
@@ -97,6 +98,13 @@ void Farmer::answer(KnownOffer& known, const OfferId& id) {
   Bid bid{id, options_.min_price_micro, slots, slots * options_.queue_per_slot, options_.limit_mode, options_.platform};
   emit(Send{requester, BidMessage{bid}});
   note("bid", {{"task", to_hex(known.offer.task)}, {"price_micro", std::to_string(bid.price_micro)}});
+}
+
+void Farmer::on(const KeyCaught& event) {
+  caught_.insert(event.key);
+  // Bids that are out are taken back; what was accepted before is finished, and what it owes is taken.
+  for (auto& [id, known] : offers_)
+    if (known.offer.requester == event.key && !known.over) { known.bid_sent = false; answer(known, id); }
 }
 
 void Farmer::on(const TaskWatched& event) {

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "core/dict_reader.h"
+#include "core/fraud.h"
 
 namespace tnode {
 namespace {
@@ -363,6 +364,12 @@ struct FrameEncoder {
   }
   Dict operator()(const VerdictMessage& m) { return signed_frame("verdict", m.verdict); }
   Dict operator()(const CreditMessage& m) { return {{"award", raw(m.credit.award)}, {"block", m.credit.block}, {"t", "credit"}}; }
+  Dict operator()(const PaymentMessage& m) { return {{"block", m.payment.block}, {"t", "payment"}}; }
+  Dict operator()(const FraudMessage& m) {
+    List blocks;
+    for (const Bytes& block : m.fraud.blocks) blocks.emplace_back(block);
+    return {{"blocks", std::move(blocks)}, {"t", "fraud"}};
+  }
   Dict operator()(const DoneMessage& m) {
     return {{"bytes", m.done.bytes}, {"certificate", raw(m.done.certificate)}, {"certificate v1", raw(m.done.certificate_v1)}, {"offer", raw(m.done.offer)}, {"result", raw(m.done.result)}, {"t", "done"}, {"v1", raw(m.done.v1_hash)}};
   }
@@ -426,6 +433,19 @@ Result<Message> decode_message(std::string_view frame) {
     c.block = r.bytes("block", block_bytes);
     return done(CreditMessage{std::move(c)});
   }
+  if (type == "payment") {
+    PaymentNotice p;
+    p.block = r.bytes("block", block_bytes);
+    return done(PaymentMessage{std::move(p)});
+  }
+  if (type == "fraud") {
+    FraudNotice f;
+    for (const auto& block : r.list("blocks", most_fraud_blocks)) {
+      if (!block.bytes() || block.bytes()->size() > block_bytes) r.refuse("a block has at most " + std::to_string(block_bytes) + " bytes");
+      else f.blocks.push_back(*block.bytes());
+    }
+    return done(FraudMessage{std::move(f)});
+  }
   if (type == "done") {
     Done d;
     d.bytes = r.number("bytes", 0, max_bytes);
@@ -463,18 +483,7 @@ Result<Message> decode_message(std::string_view frame) {
   return fail(Code::invalid, "unknown message type '" + type + "'");
 }
 
-// --- hashes and signatures ---
-
-OfferId offer_id(std::string_view offer_body) { return rename_id<OfferId>(domain_hash("offer-id", offer_body)); }
-
-Signed sign_body(const KeyPair& key, std::string_view domain, Bytes body) {
-  Signed s;
-  s.signature = key.sign(domain, body);
-  s.body = std::move(body);
-  return s;
-}
-
-bool verify_body(const NodeKey& key, std::string_view domain, const Signed& signed_body) { return verify(key, domain, signed_body.body, signed_body.signature); }
+// --- a vote's commitment ---
 
 Hash commitment(const TaskId& task, UnitNumber unit, const AwardId& award, const NodeKey& farmer, const Vote& vote) {
   Dict dict;
@@ -484,16 +493,6 @@ Hash commitment(const TaskId& task, UnitNumber unit, const AwardId& award, const
   dict["unit"] = static_cast<std::int64_t>(unit);
   dict["vote"] = vote_value(vote);
   return domain_hash("commitment", bencode::encode(dict));
-}
-
-Hash award_ref(const TaskId& task, const std::vector<UnitNumber>& units, const AwardId& award) {
-  Dict dict;
-  List list;
-  for (UnitNumber u : units) list.emplace_back(static_cast<std::int64_t>(u));
-  dict["award"] = raw(award);
-  dict["task"] = raw(task);
-  dict["units"] = std::move(list);
-  return domain_hash("award-ref", bencode::encode(dict));
 }
 
 }  // namespace tnode

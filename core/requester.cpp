@@ -116,6 +116,8 @@ void Requester::on(const MessageCame& event) {
     void operator()(const CloseMessage&) {}
     void operator()(const AskCertificateMessage&) {}
     void operator()(const CertificateAtMessage&) {}
+    void operator()(const PaymentMessage&) {}
+    void operator()(const FraudMessage&) {}
   };
   std::visit(Visitor{*this, event.from}, event.message);
 }
@@ -124,6 +126,7 @@ void Requester::on_bid(const NodeKey& from, const Bid& bid) {
   if (bid.offer != id_ || assembled_) return;
   Peer& peer = peers_[from];
   peer.answered = true;
+  if (peer.caught) return refuse(from, rename_id<Hash>(id_), "caught", "");
   if (bid.price_micro < 0 || bid.price_micro > offer_.max_price_micro)
     return refuse(from, rename_id<Hash>(id_), "price_too_high", "the limit is " + std::to_string(offer_.max_price_micro) + " micro-credits a unit");
   if (bid.slots < 1 || bid.queue < 1) return refuse(from, rename_id<Hash>(id_), "bad_bid", "slots and queue are at least 1");
@@ -266,6 +269,13 @@ void Requester::on(const BlockWritten& event) {
   emit(Send{record.award.farmer, VerdictMessage{verdict}});
   if (block->type == BlockType::debit)
     note("paid", {{"farmer", to_hex(record.award.farmer)}, {"amount_micro", std::to_string(block->amount)}, {"units", units_text(record.award.units)}});
+}
+
+void Requester::on(const KeyCaught& event) {
+  Peer& peer = peers_[event.key];
+  peer.caught = true;
+  peer.bid.reset();
+  peer.refusal = "caught: it " + event.rule;
 }
 
 void Requester::on(const BlockRefused& event) {

@@ -35,7 +35,7 @@ struct ResultFetched { UnitNumber unit = 0; bool ok = false; std::string reason;
 struct ResultAssembled { bool ok = false; bool tasks_fault = false; std::string reason; ResultId result; std::array<std::uint8_t, 20> v1_hash{}; std::int64_t bytes = 0;
                         Hash certificate; std::array<std::uint8_t, 20> certificate_v1{}; };
 struct CancelTask {};
-using RequesterEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, ResultFetched, ResultAssembled, CancelTask, Tick>;
+using RequesterEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, KeyCaught, ResultFetched, ResultAssembled, CancelTask, Tick>;
 
 struct RequesterOptions {
   Offer offer;                  ///< complete but for nothing: signed by the requester on construction
@@ -82,6 +82,7 @@ class Requester {
  private:
   struct Peer {
     bool up = false;
+    bool caught = false;            // cheated with its credits: gets nothing more to do
     TimeMs left_ms = 0;
     bool answered = false;          // a bid or a refusal came
     std::optional<Bid> bid;
@@ -127,6 +128,7 @@ class Requester {
   void on(const MessageCame&);
   void on(const BlockWritten&);
   void on(const BlockRefused&);
+  void on(const KeyCaught&);
   void on(const ResultFetched&);
   void on(const ResultAssembled&);
   void on(const CancelTask&);

@@ -95,6 +95,8 @@ lt::session_params session_params_for(const SwarmOptions& options) {
   common(params.settings);
   if (is_loopback_profile(options)) loopback(params.settings, options);
   else public_profile(params.settings, options);
+  // Who joins no board is passing by: asks the DHT without becoming a part of it that others would wait for in vain (BEP 43).
+  params.settings.set_bool(sp::dht_read_only, !options.join_board);
   params.disk_io_constructor = options.bulk ? lt::mmap_disk_io_constructor : lt::posix_disk_io_constructor;
   return params;
 }

@@ -22,6 +22,7 @@
 
 #include "swarm/channels.h"
 #include "swarm/endpoint.h"
+#include "swarm/published_items.h"
 #include "swarm/session_settings.h"
 #include "swarm/torrents.h"
 
@@ -72,6 +73,7 @@ struct Swarm::Impl {
   std::unique_ptr<lt::session> session;
   std::shared_ptr<Channels> channels;
   std::unique_ptr<Torrents> torrents;
+  std::unique_ptr<PublishedItems> items;
   lt::torrent_handle board;
   std::set<std::string> unreachable;  ///< given peers of which it was said
   asio::steady_timer search_timer{context}, fetch_timer{context};
@@ -143,6 +145,7 @@ Result<void> Swarm::Impl::start() {
     return fail(Code::unavailable, std::string("libtorrent cannot start: ") + error.what());
   }
   torrents = std::make_unique<Torrents>(*session, *channels, true, to_sink);
+  items = std::make_unique<PublishedItems>(*session, options.key_seed, to_sink);
   running = true;
   thread = std::thread([this] { context.run(); });
   post([this] { if (options.join_board) join_board(); });
@@ -175,6 +178,7 @@ void Swarm::Impl::stop() {
       }
       board = {};
       torrents.reset();
+      items.reset();
       closing = session->abort();
       session.reset();
       work.reset();
@@ -300,7 +304,7 @@ void Swarm::Impl::on_alert(const lt::alert& alert) {
     dht_answers = stats->counters()[messages_index] > 0;
   } else if (auto* gone = lt::alert_cast<lt::peer_disconnected_alert>(&alert)) {
     if (gone->op == lt::operation_t::connect) say_unreachable(gone->endpoint, gone->error.message());
-  } else {
+  } else if (!items->on_alert(alert)) {
     torrents->on_alert(alert);
     run_fetch_timer();
   }
@@ -352,6 +356,14 @@ void Swarm::fetch(FetchTorrent request) {
 
 void Swarm::remove(const Hash& v2_hash) {
   impl_->post([impl = impl_.get(), v2_hash] { impl->torrents->remove(v2_hash); });
+}
+
+void Swarm::publish_item(const std::string& salt, Bytes value, std::int64_t seq) {
+  impl_->post([impl = impl_.get(), salt, value = std::move(value), seq] { impl->items->publish(salt, value, seq); });
+}
+
+void Swarm::find_item(const NodeKey& key, const std::string& salt) {
+  impl_->post([impl = impl_.get(), key, salt] { impl->items->find(key, salt); });
 }
 
 void Swarm::dial(const std::string& endpoint) {

@@ -62,6 +62,8 @@ std::vector<std::pair<std::string, Message>> sample_messages() {
   all.emplace_back("ask-certificate", AskCertificateMessage{{named<ResultId>("whole")}});
   all.emplace_back("certificate", CertificateAtMessage{{named<ResultId>("whole"), named<Hash>("proof"), v1}});
   all.emplace_back("mirrored", MirroredMessage{{named<ResultId>("whole")}});
+  all.emplace_back("payment", PaymentMessage{{encode_block(hold)}});
+  all.emplace_back("fraud", FraudMessage{{{encode_block(hold), encode_block(hold)}}});
   all.emplace_back("close", CloseMessage{sign_body(key, close_domain, encode(Close{award.offer}))});
   all.emplace_back("refuse", RefuseMessage{{named<Hash>("award"), "over_line", "we let a requester be at most 1000 credits below zero"}});
   return all;
