@@ -205,6 +205,10 @@ void FarmerRole::carry(const StopUnit& effect) {
   node_.after_commit([this, job = effect.job] { node_.executor()->cancel(job); });
 }
 
+void FarmerRole::carry(const EndIdle& effect) {
+  node_.after_commit([this, task = to_hex(effect.task)] { if (node_.executor()) node_.executor()->end_idle(task); });
+}
+
 void FarmerRole::carry(const FreezeUnits&) {
   node_.after_commit([this] { if (node_.executor()) node_.executor()->pause(); });
 }

@@ -103,6 +103,7 @@ void SimNode::crash(TimeMs down_ms) {
   unclaimed_.clear();
   ready_.clear();
   jobs_.clear();
+  warm_.clear();
   at_work_.clear();
   frozen_ = false;
   if (world_.random().chance(300)) runtimes_.clear();  // half unpacked
@@ -305,6 +306,10 @@ void SimNode::carry(const FarmerEffect& effect) {
     if (world_.random().chance(800)) jobs_.erase(stop->job);
     return;
   }
+  if (auto* end = std::get_if<EndIdle>(&effect)) {
+    warm_.erase(end->task);
+    return;
+  }
   if (std::holds_alternative<FreezeUnits>(effect)) return freeze();
   if (std::holds_alternative<ThawUnits>(effect)) return thaw();
   if (auto* seed = std::get_if<SeedResult>(&effect)) {
@@ -389,6 +394,7 @@ void SimNode::run_unit(const RunUnit& effect) {
     ran.problem = "no sandbox today";
   }
   jobs_.insert(effect.job);
+  warm_.insert(effect.task);
   if (frozen_) throw Violation("a unit is started on a machine that is paused");
   after_commit_.push_back([this, ran, takes] { work_on(ran, takes); });
 }

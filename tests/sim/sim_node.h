@@ -112,6 +112,8 @@ class SimNode {
   /// Counts of messages that left, by their place in `Message`.
   const std::map<std::size_t, int>& sent() const { return sent_; }
   bool has_result(const ResultId& result) const { return seeded_.count(result) != 0; }
+  /// Tasks that a sandbox may idle for.
+  const std::set<TaskId>& warm() const { return warm_; }
   bool has_runtime() const { return !runtimes_.empty(); }
   /// Something else needed the room, if no lease does.
   void let_runtimes_go();
@@ -167,6 +169,7 @@ class SimNode {
   std::map<NodeKey, std::map<AwardId, Bytes>> unclaimed_;
   std::set<TaskId> ready_;
   std::set<RuntimeId> runtimes_;  // unpacked
+  std::set<TaskId> warm_;
   std::set<std::uint64_t> jobs_;
   bool frozen_ = false;
   std::uint64_t freezes_ = 0;
