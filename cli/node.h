@@ -78,6 +78,8 @@ class Node {
   void remember_certificate(const ResultId& result, const Torrent& certificate);
   /// Pays outside of a task and tells the payee, now or when it is met. Asked for twice, it is paid once.
   Result<Block> pay(const Payment& payment);
+  /// An own DEBIT was written: its payee may have more done here.
+  void we_paid(const Block& debit);
   /// Who wants to know when a torrent is here or lost; once, by v2 hash.
   using FetchEnd = std::function<void(const FetchDone*, const std::string& problem)>;
   void fetch(FetchTorrent request, FetchEnd end, std::function<void(const FetchProgress&)> progress = {});

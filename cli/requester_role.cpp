@@ -184,7 +184,11 @@ void RequesterRole::carry(const WriteHold& effect) {
   if (block) node_.carry(Save{task_of_ref_bucket, Bytes(effect.ref.view()), Bytes(task().view())});
   written(effect.award, block);
 }
-void RequesterRole::carry(const WriteDebit& effect) { written(effect.award, node_.writing().debit(effect.ref, effect.evidence, effect.amount, node_.now())); }
+void RequesterRole::carry(const WriteDebit& effect) {
+  const auto block = node_.writing().debit(effect.ref, effect.evidence, effect.amount, node_.now());
+  if (block) node_.we_paid(*block);
+  written(effect.award, block);
+}
 void RequesterRole::carry(const WriteRelease& effect) { written(effect.award, node_.writing().release(effect.ref, effect.evidence, node_.now())); }
 
 void RequesterRole::written(const AwardId& award, const Result<Block>& block) {

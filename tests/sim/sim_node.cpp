@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/addressee.h"
+#include "core/chain_file.h"
 #include "tests/sim/story.h"
 #include "tests/sim/violation.h"
 #include "tests/sim/world.h"
@@ -18,14 +19,15 @@ KeyPair key_pair(std::uint64_t seed, int number) {
 }
 
 /// Any number of slots would do: leases are what is tested, not scheduling.
-FarmerOptions farmer_options(const KeyPair& key, const NodeTerms& terms, Micro balance) {
+FarmerOptions farmer_options(const KeyPair& key, const NodeTerms& terms, const std::vector<Block>& chain) {
   FarmerOptions options;
   options.key = &key;
   options.slots = terms.slots;
   options.queue_per_slot = 4;
   options.min_price_micro = terms.price_micro;
   options.memory_bytes = terms.memory_bytes;
-  options.balance_micro = balance;
+  options.credit = CreditPolicy(terms.credit);
+  for (const Block& block : chain) options.credit.book(block);
   options.limit_mode = "cgroup2";
   options.platform = terms.platform;
   if (!terms.nonce_is_known) options.nonce_secret = Bytes(domain_hash("nonce-secret", Bytes(reinterpret_cast<const char*>(key.seed().data()), key.seed().size())).view());
@@ -65,9 +67,10 @@ void SimNode::start() {
   };
   each("unclaimed", [&](const Bytes& name, const Bytes& frame) { unclaimed_[*NodeKey::from_bytes(name.substr(0, 32))][*AwardId::from_bytes(name.substr(32))] = frame; });
   if (terms_.farms) {
-    farmer_ = std::make_unique<Farmer>(farmer_options(key_, terms_, ledger_->chain().back().balance));
+    farmer_ = std::make_unique<Farmer>(farmer_options(key_, terms_, ledger_->chain()));
     each("lease", [&](const Bytes&, const Bytes& value) { farmer_->restore_lease(value); });
     each("vote", [&](const Bytes& name, const Bytes& value) { farmer_->restore_vote(name, value); });
+    each("unpaid", [&](const Bytes& name, const Bytes& value) { farmer_->restore_unpaid(name, value); });
   }
   for (auto& task : tasks_) {
     if (task->ending) continue;
@@ -423,6 +426,15 @@ void SimNode::thaw() {
   for (auto& [job, work] : std::exchange(at_work_, {})) work_on(work.first, work.second);
 }
 
+void SimNode::audit(const SimNode& other) {
+  ChainReport report;
+  report.own = other.ledger().chain();
+  for (const auto& node : world_.nodes())
+    for (const Block& block : node->ledger().chain())
+      if (block.type == BlockType::credit && block.counterparty == other.key()) report.others.push_back(block);
+  if (running_ && farmer_) hear(ChainVouches{other.key(), owed_by(report)});
+}
+
 void SimNode::pause() {
   if (running_ && terms_.farms) hear(PauseWork{"the owner is here"});
 }
@@ -463,6 +475,7 @@ void SimNode::carry(SimTask& task, const RequesterEffect& effect) {
 
 void SimNode::written(SimTask& task, const AwardId& award, const Result<Block>& block) {
   wrote_blocks_ = true;
+  if (block && block->type == BlockType::debit && farmer_) hear(WePaid{encode_block(*block)});
   if (block) hear(task, BlockWritten{award, encode_block(*block)});
   else hear(task, BlockRefused{award, block.error().code, block.error().message});
 }

@@ -42,6 +42,7 @@ struct NodeTerms {
   std::int64_t slots = 1;
   std::int64_t memory_bytes = 0; ///< of all its units together; 0: no bound
   std::string platform = "debian-12/x86_64";
+  CreditTerms credit;            ///< who may owe it how much
   // Planted bugs: the laws must notice each.
   bool forgets_refs = false;     ///< the ledger books a DEBIT again
   bool nonce_is_known = false;   ///< votes can be guessed from their commits
@@ -100,6 +101,8 @@ class SimNode {
   void crash(TimeMs down_ms = 0);
   void start();
   void come_back() { if (!running_) start(); }
+  /// The chain of another node was audited: what it owes for work is known from now on, in this life.
+  void audit(const SimNode& other);
   /// What the machine's owner does.
   void pause();
   void resume();
