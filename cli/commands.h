@@ -52,6 +52,8 @@ int run_ledger_import(const GlobalOptions& global, const std::string& file);
 int run_ledger_audit(const GlobalOptions& global, const std::string& key, const std::string& wait);
 /// Who may owe this node how much, and why: one key, or with an empty text everyone known.
 int run_ledger_trust(const GlobalOptions& global, const std::string& key);
+/// What this node saw of farmers: one key, or with an empty text all of them.
+int run_ledger_reputation(const GlobalOptions& global, const std::string& key);
 int run_key_show(const GlobalOptions& global);
 int run_pause(const GlobalOptions& global, bool paused);
 struct RuntimePackOptions { std::string dir, name, out; };

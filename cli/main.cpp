@@ -134,6 +134,11 @@ int run(int argc, char** argv) {
   trust_command->fallthrough();
   trust_command->add_option("key", trusted, "A node's key (default: everyone known)")->type_name("KEY");
   trust_command->callback([&] { status = run_ledger_trust(global, trusted); });
+  std::string reputed;
+  auto* reputation_command = ledger_command->add_subcommand("reputation", "What this node saw of farmers, and what follows from it");
+  reputation_command->fallthrough();
+  reputation_command->add_option("key", reputed, "A node's key (default: all)")->type_name("KEY");
+  reputation_command->callback([&] { status = run_ledger_reputation(global, reputed); });
   std::string audited, audit_wait = "20s";
   auto* audit_command = ledger_command->add_subcommand("audit", "Check this node's chain, or what is known of another key");
   audit_command->fallthrough();

@@ -207,7 +207,7 @@ void Farmer::on_commit_set(const NodeKey& from, const Signed& message) {
     if (work == lease.units.end() || (work->second.step != Step::ran && work->second.step != Step::revealed)) continue;
     // Our own commit must stand in it unchanged, among as many as the offer promised: a vote shown before the others are given could be copied.
     auto own = commits.find(options_.key->key());
-    if (static_cast<std::int64_t>(commits.size()) < lease.offer.agree || own == commits.end() || own->second != commitment(lease.offer.task, number, set->award, options_.key->key(), work->second.vote)) {
+    if (static_cast<std::int64_t>(commits.size()) < (lease.offer.adaptive ? 1 : lease.offer.agree) || own == commits.end() || own->second != commitment(lease.offer.task, number, set->award, options_.key->key(), work->second.vote)) {
       refuse(from, rename_id<Hash>(set->award), "commit_missing", "unit " + std::to_string(number));
       continue;
     }

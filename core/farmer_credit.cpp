@@ -2,6 +2,7 @@
 // core/credit_policy.h.
 #include <cstdio>
 
+#include "core/amount.h"
 #include "core/farmer.h"
 
 namespace tnode {
@@ -36,7 +37,7 @@ void Farmer::restore_unpaid(std::string_view key, std::string_view value) {
 /// What the requester reads beside the word.
 std::string Farmer::problem_of(const Offer& offer, const std::string& reason) const {
   if (reason == "no_runtime") return runtime_problem(offer);
-  if (reason == "owed_too_much") return why(credit_.standing(offer.requester, now_));
+  if (reason == "owed_too_much") return "a unit costs " + format_credits(options_.min_price_micro) + "; " + why(credit_.standing(offer.requester, now_));
   return {};
 }
 

@@ -78,14 +78,30 @@ void SimNode::start() {
     each("unit", [&](const Bytes& name, const Bytes& value) { task->role->restore_unit(name, value); });
     each("award", [&](const Bytes&, const Bytes& value) { task->role->restore_award(value); });
     each("paid", [&](const Bytes& name, const Bytes& value) { task->role->restore_paid(name, value); });
-    each("reputation", [&](const Bytes& name, const Bytes& value) {
-      Reputation r;
-      if (std::sscanf(value.c_str(), "%ld %ld %ld %ld", &r.agreed, &r.in_a_row, &r.dissented, &r.lost) == 4) task->role->know(*NodeKey::from_bytes(name), r);
-    });
+    know_evidence(*task);
     task->started = task->gone = false;
   }
   world_.node_came(*this);
   wake();
+}
+
+void SimNode::know_evidence(SimTask& task) {
+  for (const auto& [place, value] : ledger_->records()) {
+    EvidenceRow row;
+    if (place.first != evidence_bucket) continue;
+    demand(decode_evidence(place.second, value, row), "evidence is read as it was written");
+    task.role->know(row);
+  }
+}
+
+void SimNode::witness(const Witness& seen) {
+  EvidenceRow row{seen.farmer, evidence_day(world_.now()), {}};
+  const Bytes name = evidence_name(row.key, row.day);
+  const auto there = ledger_->records().find({evidence_bucket, name});
+  if (there != ledger_->records().end()) demand(decode_evidence(name, there->second, row), "evidence is read as it was written");
+  row.evidence.add(seen.sight, seen.units);
+  writing().put(evidence_bucket, name, encode_evidence(row.evidence));
+  for (auto& each : tasks_) hear(*each, Witnessed{row});
 }
 
 void SimNode::crash(TimeMs down_ms) {
@@ -455,6 +471,7 @@ void SimNode::carry(SimTask& task, const RequesterEffect& effect) {
   if (auto* hold = std::get_if<WriteHold>(&effect)) return written(task, hold->award, writing().hold(hold->payee, hold->ref, hold->evidence, hold->amount, hold->expiry_ms, world_.now()));
   if (auto* debit = std::get_if<WriteDebit>(&effect)) return written(task, debit->award, writing().debit(debit->ref, debit->evidence, debit->amount, world_.now()));
   if (auto* release = std::get_if<WriteRelease>(&effect)) return written(task, release->award, writing().release(release->ref, release->evidence, world_.now()));
+  if (auto* seen = std::get_if<Witness>(&effect)) return witness(*seen);
   if (auto* fetch = std::get_if<FetchResult>(&effect)) return fetch_result(task, *fetch);
   if (std::holds_alternative<AssembleResult>(effect))
     return later(world_.random().between(1, 100), [this, &task] {
@@ -524,12 +541,14 @@ SimTask& SimNode::offer(const TaskTerms& terms) {
   offer.max_price_micro = terms.max_price_micro;
   offer.agree = terms.agree;
   offer.max_replicas = terms.max_replicas;
+  offer.adaptive = terms.adaptive;
   offer.created_ms = world_.now();
   offer.expires_ms = world_.now() + terms.total_ms;
   offer.run_ms = terms.run_ms;
   offer.runtime = task->spec.runtime;
   offer.draw_commitment = sha256(Bytes(reinterpret_cast<const char*>(task->draw_seed.data()), 32));
   task->role = std::make_unique<Requester>(RequesterOptions{offer, &key_, task->draw_seed, terms.queue_ms, terms.total_ms});
+  know_evidence(*task);
   tasks_.push_back(std::move(task));
   for (const NodeKey& peer : peers_) hear(*tasks_.back(), PeerCame{peer});
   wake();
