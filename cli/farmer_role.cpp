@@ -1,7 +1,5 @@
 #include "cli/farmer_role.h"
 
-#include <sys/statvfs.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <utility>
@@ -103,10 +101,9 @@ void FarmerRole::carry(const Note& effect) { if (observer_) observer_(effect); }
 
 /// What still fits on the disk, with room left for the ledger and for what tasks write.
 std::int64_t FarmerRole::largest_fetch() const {
-  struct statvfs disk;
-  if (statvfs(node_.home().dir().c_str(), &disk) != 0) return options_.max_task_bytes;
-  const auto free_bytes = static_cast<std::int64_t>(disk.f_bavail) * static_cast<std::int64_t>(disk.f_frsize);
-  return std::clamp<std::int64_t>(free_bytes - std::min(disk_reserve_bytes, free_bytes / 2), 1, options_.max_task_bytes);
+  const auto free = node_.home().free_bytes();
+  if (!free) return options_.max_task_bytes;
+  return std::clamp<std::int64_t>(*free - std::min(disk_reserve_bytes, *free / 2), 1, options_.max_task_bytes);
 }
 
 // --- tasks ---
@@ -223,6 +220,10 @@ void FarmerRole::carry(const RunUnit& effect) {
 
 void FarmerRole::carry(const StopUnit& effect) {
   node_.after_commit([this, job = effect.job] { node_.executor()->cancel(job); });
+}
+
+void FarmerRole::carry(const EndIdle& effect) {
+  node_.after_commit([this, task = to_hex(effect.task)] { if (node_.executor()) node_.executor()->end_idle(task); });
 }
 
 void FarmerRole::carry(const FreezeUnits&) {

@@ -57,6 +57,7 @@ class FarmerRole {
   void carry(const PrepareRuntime& effect) { runtimes_.prepare(effect); }
   void carry(const RunUnit& effect);
   void carry(const StopUnit& effect);
+  void carry(const EndIdle& effect);
   void carry(const FreezeUnits& effect);
   void carry(const ThawUnits& effect);
   void carry(const SeedResult& effect);

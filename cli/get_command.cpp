@@ -206,6 +206,7 @@ Result<FetchDone> GetCommand::fetch(FetchTorrent request) {
     if (!event) continue;
     meet(*event);
     if (auto* moved = std::get_if<FetchProgress>(&*event)) output_.progress_bytes("download", moved->done_bytes, moved->total_bytes);
+    if (auto* gone = std::get_if<PeerUnreachable>(&*event)) output_.problem(warning_of(*gone));
     if (auto* done = std::get_if<FetchDone>(&*event)) return std::move(*done);
     if (auto* failed = std::get_if<FetchFailed>(&*event))
       return fail(failed->reason.starts_with("nobody") ? Code::timeout : Code::refused, "cannot download it: " + failed->reason);

@@ -18,6 +18,8 @@ class Home {
   Result<KeyPair> key() const;
   /// The key when there is one, else `not_found`.
   Result<KeyPair> existing_key() const;
+  /// Bytes that this user can still write below the folder.
+  Result<std::int64_t> free_bytes() const;
 
   const std::string& dir() const { return dir_; }
   std::string config_path() const { return config_dir_ + "/config.yaml"; }

@@ -7,6 +7,7 @@
 #include "cli/farmer_role.h"
 #include "cli/requester_role.h"
 #include "cli/task_record.h"
+#include "core/addressee.h"
 
 namespace tnode {
 namespace {
@@ -255,36 +256,27 @@ void Node::on(const MessageIn& event) {
     carry(Send{event.from, RefuseMessage{Refuse{Hash{}, "bad_message", message.error().message}}});
     return;
   }
-  route(event.from, std::move(*message));
+  route(event.from, *message);
 }
 
-void Node::route(const NodeKey& from, Message message) {
-  auto to_farmer = [&] { if (farmer_) farmer_->hear(MessageCame{from, std::move(message)}); };
-  auto to_owner = [&](const AwardId& award) {
+void Node::route(const NodeKey& from, const Message& message) {
+  const Addressee to = addressee_of(message);
+  if (to.node) take(from, message);
+  if (to.award) {
     for (auto& requester : requesters_)
-      if (requester->owns(award)) return requester->hear(MessageCame{from, std::move(message)});
-    carry(Send{from, RefuseMessage{Refuse{rename_id<Hash>(award), "lease_over", "no such award is open here"}}});
-  };
-  auto to_requesters = [&] { for (auto& requester : requesters_) requester->hear(MessageCame{from, message}); };
-  if (auto* accept = std::get_if<AcceptMessage>(&message)) return to_owner(AwardId(accept->accept.award));
-  if (auto* commit = std::get_if<CommitMessage>(&message)) {
-    auto body = decode_commit(commit->commit.body);
-    return body ? to_owner(body->award) : to_requesters();
+      if (requester->owns(*to.award)) return requester->hear(MessageCame{from, message});
+    return carry(Send{from, RefuseMessage{Refuse{rename_id<Hash>(*to.award), "lease_over", "no such award is open here"}}});
   }
-  if (auto* reveal = std::get_if<RevealMessage>(&message)) {
-    auto body = decode_reveal(reveal->reveal.body);
-    return body ? to_owner(body->award) : to_requesters();
-  }
-  if (auto* credit = std::get_if<CreditMessage>(&message)) {
-    take_credit(from, credit->credit);
-    return to_requesters();
-  }
-  if (auto* payment = std::get_if<PaymentMessage>(&message)) return take_payment(from, payment->payment);
-  if (auto* fraud = std::get_if<FraudMessage>(&message)) return take_fraud(from, fraud->fraud);
-  if (auto* ask = std::get_if<AskCertificateMessage>(&message)) return answer_about_certificate(from, ask->ask.result);
-  if (std::holds_alternative<BidMessage>(message) || std::holds_alternative<MirroredMessage>(message)) return to_requesters();
-  if (std::holds_alternative<RefuseMessage>(message)) to_requesters();
-  to_farmer();
+  if (to.every_requester)
+    for (auto& requester : requesters_) requester->hear(MessageCame{from, message});
+  if (to.farmer && farmer_) farmer_->hear(MessageCame{from, message});
+}
+
+void Node::take(const NodeKey& from, const Message& message) {
+  if (auto* credit = std::get_if<CreditMessage>(&message)) take_credit(from, credit->credit);
+  if (auto* payment = std::get_if<PaymentMessage>(&message)) take_payment(from, payment->payment);
+  if (auto* fraud = std::get_if<FraudMessage>(&message)) take_fraud(from, fraud->fraud);
+  if (auto* ask = std::get_if<AskCertificateMessage>(&message)) answer_about_certificate(from, ask->ask.result);
 }
 
 void Node::remember_certificate(const ResultId& result, const Torrent& certificate) {
@@ -316,6 +308,10 @@ void Node::on(const FetchProgress& event) {
   if (it == fetches_.end()) return;
   for (auto& each : it->second)
     if (each.progress) each.progress(event);
+}
+
+void Node::on(const PeerUnreachable& event) {
+  if (unreachable_) unreachable_(event);
 }
 
 void Node::on(const ItemPublished& event) { publisher_->heard(event); }

@@ -94,6 +94,7 @@ class Node {
   void on_drained(std::function<void()> action) { drained_ = std::move(action); }
   /// Swarm problems and the like: one line for the log.
   void on_problem(std::function<void(const std::string&)> action) { problem_ = std::move(action); }
+  void on_unreachable(std::function<void(const PeerUnreachable&)> action) { unreachable_ = std::move(action); }
 
  private:
   Node() = default;
@@ -108,7 +109,9 @@ class Node {
   void on(const ItemPublished& event);
   void on(const ItemFound&) {}  // a node publishes; audits look up
   void on(const SwarmProblem& event);
-  void route(const NodeKey& from, Message message);
+  void on(const PeerUnreachable& event);
+  void route(const NodeKey& from, const Message& message);
+  void take(const NodeKey& from, const Message& message);  // what the node itself is asked or told
   void take_credit(const NodeKey& from, const Credit& credit);
   void take_payment(const NodeKey& from, const PaymentNotice& notice);
   void take_fraud(const NodeKey& from, const FraudNotice& notice);
@@ -134,6 +137,7 @@ class Node {
   std::multimap<TimeMs, std::function<void()>> timers_;
   std::function<void()> drained_;
   std::function<void(const std::string&)> problem_;
+  std::function<void(const PeerUnreachable&)> unreachable_;
 
   TimeMs now_ = 0;
   std::atomic<bool> leaving_ = false;

@@ -37,6 +37,8 @@ Result<std::string> resolved(const std::string& text, const char* option) {
 
 }  // namespace
 
+std::string warning_of(const PeerUnreachable& event) { return "no node answers at " + event.endpoint + " (--peer): " + event.reason + "; it is tried again"; }
+
 Result<SwarmOptions> swarm_options(const GlobalOptions& options) {
   SwarmOptions swarm;
   swarm.listen = options.listen;

@@ -21,6 +21,7 @@ std::vector<FarmerEffect> Farmer::step(TimeMs now, const std::vector<FarmerEvent
   effects_.clear();
   for (const auto& event : events) std::visit([this](const auto& e) { on(e); }, event);
   start_units();
+  end_idle();
   send_commits();
   return std::move(effects_);
 }
@@ -286,7 +287,7 @@ void Farmer::on(const BlockRefused& event) { note("credit_refused", {{"award", t
 void Farmer::on_done(const NodeKey& from, const Done& done) {
   auto known = offers_.find(done.offer);
   if (known == offers_.end() || known->second.offer.requester != from) return;
-  known->second.over = true;
+  known->second.over = less_in_sight_ = true;
   // Disk is lent for one result of an offer that we worked for: a Done costs nothing to say.
   if (!known->second.leased || known->second.result.value_or(done.result) != done.result) return;
   known->second.result = done.result;
@@ -307,7 +308,7 @@ void Farmer::on(const Tick&) {
     if (now_ >= ends_ms(lease)) over.push_back(id);
   for (const AwardId& id : over) drop_lease(id, "the lease ended without a verdict");
   give_back_when_paused_too_long();
-  std::erase_if(offers_, [&](const auto& entry) { return now_ >= entry.second.offer.expires_ms; });
+  less_in_sight_ |= std::erase_if(offers_, [&](const auto& entry) { return now_ >= entry.second.offer.expires_ms; }) > 0;
   retry_runtimes();
   retry_owing();
   bid_at_new_prices();
@@ -346,6 +347,7 @@ void Farmer::drop_lease(const AwardId& id, const std::string& why) {
   if (!why.empty()) note("lease_dropped", {{"task", to_hex(it->second.offer.task)}, {"reason", why}});
   emit(Erase{"lease", Bytes(id.view())});
   leases_.erase(it);
+  less_in_sight_ = true;
 }
 
 // --- across a restart ---

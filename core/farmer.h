@@ -23,6 +23,8 @@ struct PrepareRuntime { RuntimeId runtime; NodeKey holder; std::string endpoint;
 /// Run one unit; answers UnitRan. The adapter makes the result's torrent.
 struct RunUnit { std::uint64_t job = 0; TaskId task; UnitNumber unit = 0; TimeMs run_ms = 0; std::string warm; };
 struct StopUnit { std::uint64_t job = 0; };
+/// No more units of this task are in sight: what waits for the next one has nothing to wait for.
+struct EndIdle { TaskId task; };
 /// Everything that runs stands still, its limits of time too; until ThawUnits.
 struct FreezeUnits {};
 struct ThawUnits {};
@@ -40,7 +42,7 @@ struct MirrorResult { NodeKey holder; ResultId result; std::array<std::uint8_t, 
 /// Meet a node that only its offer, passed on by others, told of.
 struct Meet { TaskId task; std::array<std::uint8_t, 20> v1_hash{}; std::string endpoint; };
 
-using FarmerEffect = std::variant<Send, Save, Erase, Note, FetchTask, PrepareRuntime, RunUnit, StopUnit, FreezeUnits, ThawUnits, SeedResult, DropResult, KeepHold, WriteCredit, MirrorResult, Meet>;
+using FarmerEffect = std::variant<Send, Save, Erase, Note, FetchTask, PrepareRuntime, RunUnit, StopUnit, EndIdle, FreezeUnits, ThawUnits, SeedResult, DropResult, KeepHold, WriteCredit, MirrorResult, Meet>;
 
 // --- events (PeerCame, PeerLeft, MessageCame, BlockWritten and Tick are shared with the requester) ---
 struct TaskReady { TaskId task; TaskSpec spec; };
@@ -107,6 +109,8 @@ class Farmer {
   std::size_t running() const { return running_.size(); }
   const CreditPolicy& credit() const { return credit_; }
   bool paused() const { return paused_since_ms_.has_value(); }
+  /// An offer that is open, or a lease, is about units of this task that have not run.
+  bool in_sight(const TaskId& task) const;
   /// An open lease needs it: whoever keeps runtimes must not let it go.
   bool uses(const RuntimeId& runtime) const;
 
@@ -209,6 +213,7 @@ class Farmer {
   void give_back_when_paused_too_long();
   std::optional<TimeMs> gives_back_ms() const;
   void start_units();
+  void end_idle();
   void send_commits();
   void reveal(Lease& lease, const std::vector<UnitNumber>& units);
   TimeMs ends_ms(const Lease& lease) const;
@@ -232,6 +237,8 @@ class Farmer {
   std::map<RuntimeId, Runtime> runtimes_;
   std::map<AwardId, Lease> leases_;
   std::map<std::uint64_t, std::pair<AwardId, UnitNumber>> running_;
+  std::set<TaskId> ran_;               // tasks that units ran of, until nothing more is in sight
+  bool less_in_sight_ = false;         // an offer or a lease is over, or a unit has run
   std::map<ResultId, NodeKey> mirror_asked_;
   std::uint64_t next_job_ = 1;
   WorkEstimate work_;

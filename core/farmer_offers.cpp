@@ -54,6 +54,7 @@ bool Farmer::room_for(const Offer& offer, const NodeKey& from) {
     least = std::find_if(offers_.begin(), offers_.end(), [&](const auto& entry) { return !up_.count(entry.second.offer.requester); });
   if (least == offers_.end()) return false;
   offers_.erase(least);
+  less_in_sight_ = true;
   return true;
 }
 
@@ -132,7 +133,7 @@ void Farmer::on_close(const NodeKey& from, const Signed& message) {
   auto it = offers_.find(close->offer);
   if (it == offers_.end() || it->second.closed || !verify_body(it->second.offer.requester, close_domain, message)) return;
   KnownOffer& known = it->second;
-  known.over = true;
+  known.over = less_in_sight_ = true;
   known.closed = message;
   // It goes wherever the offer went.
   for (const NodeKey& peer : up_)

@@ -1,6 +1,7 @@
 // Which units run when: as many as slots and memory allow, none while the machine's owner wants it.
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "core/farmer.h"
 
@@ -52,9 +53,25 @@ void Farmer::start_units() {
       work.step = Step::running;
       work.job = next_job_++;
       running_[work.job] = {id, number};
+      ran_.insert(lease.offer.task);
       emit(RunUnit{work.job, lease.offer.task, number, lease.offer.run_ms, lease.offer.warm});
     }
   }
+}
+
+bool Farmer::in_sight(const TaskId& task) const {
+  return std::any_of(offers_.begin(), offers_.end(), [&](const auto& offer) { return !offer.second.over && offer.second.offer.task == task; }) ||
+         std::any_of(leases_.begin(), leases_.end(), [&](const auto& lease) { return lease.second.offer.task == task && !all_ran(lease.second); });
+}
+
+/// A sandbox idles between two units of a task. After the last one it would hold memory for nothing.
+void Farmer::end_idle() {
+  if (!std::exchange(less_in_sight_, false)) return;
+  std::erase_if(ran_, [&](const TaskId& task) {
+    if (in_sight(task)) return false;
+    emit(EndIdle{task});
+    return true;
+  });
 }
 
 Bytes Farmer::vote_key(const AwardId& award, UnitNumber unit) { return Bytes(award.view()) + std::to_string(unit); }
@@ -64,6 +81,7 @@ void Farmer::on(const UnitRan& event) {
   if (it == running_.end()) return;
   auto [award, number] = it->second;
   running_.erase(it);
+  less_in_sight_ = true;
   auto lease = leases_.find(award);
   if (lease == leases_.end()) return;
   UnitWork& work = lease->second.units.at(number);

@@ -219,10 +219,10 @@ void Requester::on_credit(const NodeKey& from, const Credit& credit) {
 
 void Requester::on_refuse(const NodeKey& from, const Refuse& refuse_message) {
   Peer& peer = peers_[from];
+  std::string why = refuse_message.reason + (refuse_message.detail.empty() ? "" : ": " + refuse_message.detail);
   if (refuse_message.about == rename_id<Hash>(id_)) {
     peer.answered = true;
     peer.bid.reset();
-    std::string why = refuse_message.reason + (refuse_message.detail.empty() ? "" : ": " + refuse_message.detail);
     if (why == peer.refusal) return;  // offers are repeated, and so are their answers
     peer.refusal = std::move(why);
     note("refused", {{"farmer", to_hex(from)}, {"reason", refuse_message.reason}, {"detail", refuse_message.detail}});
@@ -230,7 +230,7 @@ void Requester::on_refuse(const NodeKey& from, const Refuse& refuse_message) {
   }
   AwardRecord* record = award_of(from, rename_id<AwardId>(refuse_message.about));
   if (!record || record->lost || record->state == AwardState::settled) return;
-  peer.refusal = refuse_message.reason + (refuse_message.detail.empty() ? "" : ": " + refuse_message.detail);
+  peer.refusal = std::move(why);
   // What it may lend us is no fault of its own.
   const bool our_credit = refuse_message.reason == "owed_too_much" || refuse_message.reason == "over_line";
   lose_award(*record, peer.refusal, lost_pause_ms, our_credit ? std::nullopt : std::optional(record->state == AwardState::sent ? Sight::no_show : Sight::timed_out));

@@ -38,30 +38,16 @@ struct Executor::Impl {
   Bytes received;
   std::string usage_path;  // of the control group of all sandboxes
 
-  bool send(RunnerFrame kind, std::string_view bytes) {
-    const RunnerHeader header{static_cast<std::uint32_t>(kind), static_cast<std::uint32_t>(bytes.size())};
-    Bytes frame(reinterpret_cast<const char*>(&header), sizeof header);
-    frame += bytes;
-    for (std::string_view rest = frame; !rest.empty();) {
-      ssize_t sent = ::send(socket, rest.data(), rest.size(), MSG_NOSIGNAL);
-      if (sent < 0 && errno == EINTR) continue;
-      if (sent <= 0) return false;
-      rest.remove_prefix(static_cast<std::size_t>(sent));
-    }
-    return true;
-  }
+  bool send(RunnerFrame kind, std::string_view bytes) const { return send_frame(socket, kind, bytes); }
 
   /// The next frame; `timeout` or `unavailable` when there is none.
   Result<std::pair<RunnerFrame, Bytes>> receive(int wait_ms) {
     for (;;) {
-      RunnerHeader header;
-      if (received.size() >= sizeof header) {
-        std::memcpy(&header, received.data(), sizeof header);
-        if (received.size() - sizeof header >= header.length) {
-          std::pair<RunnerFrame, Bytes> frame{static_cast<RunnerFrame>(header.kind), received.substr(sizeof header, header.length)};
-          received.erase(0, sizeof header + header.length);
-          return frame;
-        }
+      std::size_t at = 0;
+      if (const auto next = next_frame(received, at)) {
+        std::pair<RunnerFrame, Bytes> frame{next->kind, Bytes(next->body)};
+        received.erase(0, at);
+        return frame;
       }
       pollfd watched{socket, POLLIN, 0};
       int ready = poll(&watched, 1, wait_ms);
@@ -204,6 +190,8 @@ void Executor::run(ExecutionRequest request) {
 }
 
 void Executor::cancel(std::uint64_t job) { impl_->send(RunnerFrame::cancel, {reinterpret_cast<const char*>(&job), sizeof job}); }
+
+void Executor::end_idle(const std::string& task_hex) { impl_->send(RunnerFrame::end_idle, task_hex); }
 
 void Executor::pause() { impl_->send(RunnerFrame::pause, {}); }
 void Executor::resume() { impl_->send(RunnerFrame::resume, {}); }

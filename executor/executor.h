@@ -37,6 +37,8 @@ class Executor {
   void run(ExecutionRequest request);
   /// Kills the job; its report says ran = false, problem "cancelled".
   void cancel(std::uint64_t job);
+  /// No more units of this task are to come: a sandbox that idles for it ends.
+  void end_idle(const std::string& task_hex);
   /// Freezes everything that runs, until resume(); a frozen unit's limits of time stand still too. A unit asked for meanwhile starts then.
   void pause();
   void resume();

@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "executor/executor.h"
-#include "executor/runner.h"
+#include "executor/wire.h"
 
 namespace tnode {
 

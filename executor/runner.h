@@ -7,20 +7,6 @@
 
 namespace tnode {
 
-/// What the runner found when it started; the first thing it tells the daemon.
-struct RunnerHello {
-  std::string problem;      ///< why nothing can run, or empty
-  std::string limit_mode, limit_problem;
-  std::string cpu_mode;     ///< "quota", "affinity"; "" when no limit was asked for
-  std::string pause_mode;   ///< "freezer", "signals"
-  std::string usage_path;   ///< file with the CPU time of all sandboxes, or empty
-  bool scoped = false;         ///< the groups lie in a scope that systemd made for them
-  bool bounds_memory = false;  ///< a control group holds the shared memory limit
-  std::string user;         ///< who sandboxes run as on the host
-};
-std::string encode_hello(const RunnerHello& hello);
-Result<RunnerHello> decode_hello(std::string_view bytes);
-
 /// Never returns. `daemon_fd` is the socket to the daemon.
 [[noreturn]] void run_runner(int daemon_fd, const std::string& home, const std::string& bwrap, const SharedLimits& shared);
 

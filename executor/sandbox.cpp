@@ -32,7 +32,7 @@ TimeMs monotonic_ms() {
   return t.tv_sec * 1000 + t.tv_nsec / 1'000'000;
 }
 
-Sandbox::Sandbox(SandboxHost& host, ExecutionRequest request) : host_(host), task_hex_(request.task_hex), runtime_dir_(request.runtime_dir), limits_(request.limits), warm_(request.warm), warm_env_(request.warm_env), unit_(std::move(request)) {
+Sandbox::Sandbox(SandboxHost& host, ExecutionRequest request) : host_(host), task_hex_(request.task_hex), task_dir_(request.task_dir), runtime_dir_(request.runtime_dir), limits_(request.limits), warm_(request.warm), warm_env_(request.warm_env), unit_(std::move(request)) {
   if (auto good = start(); !good) problem(good.error().message);
 }
 
@@ -54,7 +54,7 @@ void Sandbox::stop() {
 bool Sandbox::fits(const ExecutionRequest& request) const {
   if (!idle() || request.task_hex != task_hex_ || request.runtime_dir != runtime_dir_ || !(request.limits == limits_) || request.warm != warm_ || request.warm_env != warm_env_) return false;
   auto plan = plan_for(host_, request);
-  return plan && *plan == plan_ && identities(*plan, runtime_dir_) == shown_;
+  return plan && *plan == plan_ && identities(*plan, request.task_dir, runtime_dir_) == shown_;
 }
 
 bool Sandbox::take(ExecutionRequest& request) {

@@ -17,7 +17,7 @@ namespace tnode {
 struct SandboxHost;
 Result<SandboxPlan> plan_for(const SandboxHost& host, const ExecutionRequest& request);
 /// The folders and files that a task reads, as the kernel knows them: one that was deleted and made again is another.
-std::vector<std::pair<dev_t, ino_t>> identities(const SandboxPlan& plan, const std::string& runtime_dir);
+std::vector<std::pair<dev_t, ino_t>> identities(const SandboxPlan& plan, const std::string& task_dir, const std::string& runtime_dir);
 
 /// What all sandboxes of a runner share.
 struct SandboxHost {
@@ -34,6 +34,8 @@ struct SandboxHost {
   explicit SandboxHost(SharedLimits shared) : cgroups(shared) {}
   /// A path below the home as the sandbox's user reaches it.
   std::string view(const std::string& path) const;
+  /// Everything but the control groups and the three paths that are known from the start. `pinned`: sandboxes live on some of the CPUs.
+  Result<void> prepare(bool pinned);
 };
 
 /// One sandbox. It runs units of one task with one layout and the same limits, one after the other, and idles between them.
@@ -51,6 +53,9 @@ class Sandbox {
   bool ended() const { return control_ < 0; }
   bool idle() const { return !unit_ && !ended(); }
   TimeMs idle_since() const { return idle_since_; }
+  const std::string& task_hex() const { return task_hex_; }
+  /// What it shows is no longer there, or something else.
+  bool outdated() const { return identities(plan_, task_dir_, runtime_dir_) != shown_; }
 
   /// Whether this unit would find in it what a sandbox of its own would have.
   bool fits(const ExecutionRequest& request) const;
@@ -93,7 +98,7 @@ class Sandbox {
   SandboxHost& host_;
   SandboxPlan plan_;
   std::vector<std::pair<dev_t, ino_t>> shown_;  ///< which folders the plan's inputs were when it started
-  std::string task_hex_, runtime_dir_;
+  std::string task_hex_, task_dir_, runtime_dir_;
   RunLimits limits_;
   std::vector<std::string> warm_;
   std::map<std::string, std::string> warm_env_;

@@ -39,11 +39,6 @@ int reopened(int fd) { return open(("/proc/self/fd/" + std::to_string(fd)).c_str
 
 }  // namespace
 
-std::string SandboxHost::view(const std::string& path) const {
-  if (home_view.empty() || !path.starts_with(home + "/")) return path;
-  return home_view + path.substr(home.size());
-}
-
 Result<SandboxPlan> plan_for(const SandboxHost& host, const ExecutionRequest& request) {
   SandboxPlan plan;
   plan.init_path = host.init_path;
@@ -77,12 +72,13 @@ Result<SandboxPlan> plan_for(const SandboxHost& host, const ExecutionRequest& re
   return plan;
 }
 
-std::vector<std::pair<dev_t, ino_t>> identities(const SandboxPlan& plan, const std::string& runtime_dir) {
+std::vector<std::pair<dev_t, ino_t>> identities(const SandboxPlan& plan, const std::string& task_dir, const std::string& runtime_dir) {
   std::vector<std::pair<dev_t, ino_t>> found;
   auto add = [&](const std::string& path) {
     struct stat st{};
     if (stat(path.c_str(), &st) == 0) found.emplace_back(st.st_dev, st.st_ino);
   };
+  add(task_dir);
   if (!plan.inputs_dir.empty()) add(plan.inputs_dir);
   for (const auto& [name, path] : plan.inputs) add(path);
   if (!runtime_dir.empty()) add(runtime_dir);
@@ -93,7 +89,7 @@ Result<void> Sandbox::start() {
   auto made = plan_for(host_, unit_->request());
   if (!made) return made.error();
   plan_ = std::move(*made);
-  shown_ = identities(plan_, runtime_dir_);
+  shown_ = identities(plan_, task_dir_, runtime_dir_);
   RootLayout runtime;
   if (!runtime_dir_.empty()) {
     auto seen = look_at_runtime(runtime_dir_, host_.view(runtime_dir_));

@@ -1,5 +1,9 @@
 #include "executor/wire.h"
 
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
 #include <limits>
 
 #include "core/dict_reader.h"
@@ -14,6 +18,8 @@ using bencode::Value;
 
 constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
 constexpr std::size_t any_size = max_runner_frame;
+
+struct Header { std::uint32_t kind = 0, length = 0; };
 
 List pairs(const std::vector<std::pair<std::string, std::string>>& from) {
   List list;
@@ -112,6 +118,53 @@ Result<ExecutionReport> decode_report(std::string_view bytes) {
     if (usage[i].integer()) *fields[i] = *usage[i].integer();
   if (auto good = reader.finish(); !good) return good.error();
   return r;
+}
+
+Bytes encode_hello(const RunnerHello& hello) {
+  return bencode::encode(bencode::Dictionary{{"bounds memory", std::int64_t{hello.bounds_memory}}, {"cpu", hello.cpu_mode}, {"limits", hello.limit_mode}, {"limits problem", hello.limit_problem},
+                                             {"pause", hello.pause_mode}, {"problem", hello.problem}, {"scoped", std::int64_t{hello.scoped}}, {"usage", hello.usage_path}, {"user", hello.user}});
+}
+
+Result<RunnerHello> decode_hello(std::string_view bytes) {
+  auto value = bencode::decode(bytes);
+  if (!value) return value.error();
+  bencode::DictReader reader(*value);
+  RunnerHello hello;
+  hello.bounds_memory = reader.number("bounds memory", 0, 1) == 1;
+  hello.cpu_mode = reader.bytes("cpu", 64);
+  hello.limit_mode = reader.bytes("limits", 64);
+  hello.limit_problem = reader.bytes("limits problem", 4096);
+  hello.pause_mode = reader.bytes("pause", 64);
+  hello.problem = reader.bytes("problem", 4096);
+  hello.scoped = reader.number("scoped", 0, 1) == 1;
+  hello.usage_path = reader.bytes("usage", 4096);
+  hello.user = reader.bytes("user", 64);
+  if (auto good = reader.finish(); !good) return good.error();
+  return hello;
+}
+
+bool send_frame(int socket, RunnerFrame kind, std::string_view body) {
+  const Header header{static_cast<std::uint32_t>(kind), static_cast<std::uint32_t>(body.size())};
+  Bytes frame(reinterpret_cast<const char*>(&header), sizeof header);
+  frame += body;
+  for (std::string_view rest = frame; !rest.empty();) {
+    ssize_t sent = send(socket, rest.data(), rest.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent <= 0) return false;
+    rest.remove_prefix(static_cast<std::size_t>(sent));
+  }
+  return true;
+}
+
+std::optional<Frame> next_frame(std::string_view received, std::size_t& at) {
+  Header header;
+  const std::size_t size = received.size() - at;
+  if (size < sizeof header) return std::nullopt;
+  std::memcpy(&header, received.data() + at, sizeof header);
+  if (size - sizeof header < header.length) return std::nullopt;
+  const Frame frame{static_cast<RunnerFrame>(header.kind), received.substr(at + sizeof header, header.length)};
+  at += sizeof header + header.length;
+  return frame;
 }
 
 }  // namespace tnode

@@ -55,7 +55,9 @@ struct FetchProgress { Hash v2_hash; std::int64_t done_bytes = 0, total_bytes = 
 struct ItemFound { NodeKey key; std::string salt; std::int64_t seq = 0; Bytes value; bool last = false; };  ///< empty value: nobody has one; `last`: the search is over
 struct ItemPublished { std::string salt; std::int64_t seq = 0; int nodes = 0; };  ///< on how many DHT nodes
 struct SwarmProblem { std::string what; };                ///< for logs: an address in use, disk error, …
-using SwarmEvent = std::variant<PeerUp, PeerDown, MessageIn, FetchDone, FetchFailed, FetchProgress, ItemFound, ItemPublished, SwarmProblem>;
+struct PeerUnreachable { std::string endpoint, reason; };  ///< one of `SwarmOptions::peers`, said once; it is dialled again
+using SwarmEvent =
+    std::variant<PeerUp, PeerDown, MessageIn, FetchDone, FetchFailed, FetchProgress, ItemFound, ItemPublished, SwarmProblem, PeerUnreachable>;
 
 /// Largest message the channel carries.
 inline constexpr std::size_t max_message_bytes = 16 << 10;
@@ -86,9 +88,8 @@ class Swarm {
   void ban(const NodeKey& key);
 
   std::string listen_endpoint() const;  ///< "IP:PORT" really listened on; of several the one that most others may reach
-  /// As of the last call, or a little later: each call asks for new figures.
-  struct Health { int dht_nodes = 0; std::int64_t dht_messages = 0; int peers = 0; int channels = 0; };
-  Health health() const;
+  /// Anything came in over the DHT. As of the last call, or a little later: each call asks anew.
+  bool dht_answers() const;
 
  private:
   struct Impl;

@@ -1,4 +1,4 @@
-/* Makes the sandbox as it was before an index: no files, no System V memory, queues or semaphores. The task is dead, so nothing races. */
+/* Makes the sandbox as it was before an index: no files, no System V memory, queues or semaphores. Of the task nobody lives but its server, if it has one. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
@@ -16,12 +16,12 @@
 
 #include "init.h"
 
-/* Empties a folder of any depth without recursion: goes down into what is not empty, and up again by "..". */
-static void empty(const char *top) {
-  int fd = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return;
+/* Empties a folder of any depth without recursion: goes down into what is not empty, and up again by "..". 0 when time ran out. */
+static int empty(const char *top, uint64_t until_ms) {
+  int fd = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC), in_time = 1;
+  if (fd < 0) return 1;
   uint64_t depth = 0;
-  for (;;) {
+  while ((in_time = now_ms() < until_ms)) {
     int went_down = 0;
     int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = again < 0 ? NULL : fdopendir(again);
@@ -42,11 +42,12 @@ static void empty(const char *top) {
     if (depth == 0) break;
     int up = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     close(fd);
-    if (up < 0) return;
+    if (up < 0) return 1;
     fd = up;
     --depth;
   }
   close(fd);
+  return in_time;
 }
 
 /* Of a folder that stays: what the task noted on it goes, access lists, attributes and flags. Names come one after the other, each ended by NUL. */
@@ -103,11 +104,10 @@ static int untouched(const char *path, ino_t inode, mode_t mode) {
 
 static ino_t make_folder(const char *path, mode_t mode) {
   struct stat st;
-  must(mkdir(path, mode) == 0 && chmod(path, mode) == 0 && stat(path, &st) == 0); /* umask does not apply to the second */
-  return st.st_ino;
+  return mkdir(path, mode) == 0 && chmod(path, mode) == 0 && stat(path, &st) == 0 ? st.st_ino : 0; /* umask does not apply to the second */
 }
 
-void clean(void) {
+int clean(uint64_t until_ms) {
   static ino_t out, tmp;
   enum { SCRATCH_EMPTY = 3, SHM_EMPTY = 1 }; /* its root, out/ and tmp/; its root */
   chmod(SCRATCH, 0755);
@@ -115,10 +115,11 @@ void clean(void) {
   remove_attributes(SCRATCH);
   remove_attributes("/dev/shm");
   remove_system_v();
-  if (inodes_of("/dev/shm") != SHM_EMPTY) empty("/dev/shm");
+  if (inodes_of("/dev/shm") != SHM_EMPTY && !empty("/dev/shm", until_ms)) return 0;
   /* Most indices leave nothing: no more inodes than our own, and those where they were. */
-  if (inodes_of(SCRATCH) == SCRATCH_EMPTY && untouched(SCRATCH_OUT, out, 0755) && untouched(SCRATCH_TMP, tmp, 01777)) return;
-  empty(SCRATCH);
+  if (inodes_of(SCRATCH) == SCRATCH_EMPTY && untouched(SCRATCH_OUT, out, 0755) && untouched(SCRATCH_TMP, tmp, 01777)) return 1;
+  if (!empty(SCRATCH, until_ms)) return 0;
   out = make_folder(SCRATCH_OUT, 0755);
   tmp = make_folder(SCRATCH_TMP, 01777);
+  return out && tmp;
 }

@@ -70,6 +70,9 @@ void server_rest(void);
 /* index.c: one index, from its start until nothing of it lives. `warm` is null when it is started by itself. */
 void run_index(const struct init_run *run, char **argv, char **env, const struct warm_request *warm, int signals, struct init_end *end);
 
+/* The server, and everything that it started, ends. */
+void end_server(void);
+
 /* watch.c: what all processes of the sandbox but this one use now. */
 struct use { uint64_t cpu_ms, memory_bytes, threads; };
 void look_at_processes(struct use *use, int with_memory);
@@ -82,6 +85,8 @@ int send_outputs(void);
 /* A folder of our own user may have lost its permissions; the task is dead, so nothing races. */
 int open_folder(int at, const char *name);
 
-/* clean.c */
-void clean(void);
+/* clean.c: 0 when it was not done by then, which only a server can see to: by making things anew, or by living deep in what is removed (the kernel
+   looks again and again at what somebody holds on to). */
+#define AS_LONG_AS_IT_TAKES UINT64_MAX
+int clean(uint64_t until_ms);
 #endif

@@ -1,4 +1,5 @@
-/* Streams an index's outputs to the runner: regular files only, each with its mode bit and bytes. The task is dead, so nothing races. */
+/* Streams an index's outputs to the runner: regular files only, each with its mode bit and bytes. Of the task nobody lives but its server, if it has one:
+   what that changes meanwhile is refused. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -25,45 +26,61 @@ int open_folder(int at, const char *name) {
   return fd;
 }
 
+/* Bytes of a file that lost them; they were announced. */
+static void send_zeros(size_t size) {
+  static const char zeros[4096];
+  for (size_t part; size > 0; size -= part) {
+    part = size < sizeof zeros ? size : sizeof zeros;
+    say(zeros, part);
+  }
+}
+
 static int send_file(int at, const char *name, const char *path, const struct stat *st) {
-  int fd = openat(at, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-  if (fd < 0 && errno == EACCES && fchmodat(at, name, 0700, 0) == 0) fd = openat(at, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-  if (fd < 0) {
+  enum { HOW = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC };
+  int fd = openat(at, name, HOW);
+  if (fd < 0 && errno == EACCES && fchmodat(at, name, 0700, 0) == 0) fd = openat(at, name, HOW);
+  struct stat now;
+  if (fd < 0 || fstat(fd, &now) != 0 || now.st_ino != st->st_ino || now.st_size != st->st_size) {
     send_bad("cannot be read", path);
+    close(fd);
     return 0;
   }
   struct init_file file = {(uint64_t)st->st_size, (st->st_mode & S_IXUSR) != 0, 0};
   say_header(INIT_FILE, sizeof file + strlen(path));
   say(&file, sizeof file);
   say(path, strlen(path));
+  int good = 1;
   if (file.size <= SMALL_FILE_BYTES) {
     /* Together with what is said before and after it. */
     static char content[SMALL_FILE_BYTES];
-    for (size_t have = 0; have < file.size;) {
+    size_t have = 0;
+    while (good && have < file.size) {
       ssize_t got = read(fd, content + have, (size_t)file.size - have);
       if (got < 0 && errno == EINTR) continue;
-      must(got > 0);
-      have += (size_t)got;
+      good = got > 0;
+      if (good) have += (size_t)got;
     }
-    if (file.size > 0) say_header(INIT_DATA, (size_t)file.size);
-    say(content, (size_t)file.size);
-    close(fd);
-    return 1;
+    if (have > 0) say_header(INIT_DATA, have);
+    say(content, have);
   }
-  for (uint64_t left = file.size; left > 0;) {
+  for (uint64_t left = file.size > SMALL_FILE_BYTES ? file.size : 0; good && left > 0;) {
     size_t part = left < INIT_DATA_BYTES ? (size_t)left : INIT_DATA_BYTES;
     say_header(INIT_DATA, part);
     flush();
-    for (size_t rest = part; rest > 0;) {
+    size_t rest = part;
+    while (good && rest > 0) {
       ssize_t sent = sendfile(INIT_CONTROL_FD, fd, NULL, rest);
       if (sent < 0 && errno == EINTR) continue;
-      must(sent > 0);
+      must(sent >= 0);
+      good = sent > 0;
       rest -= (size_t)sent;
     }
+    send_zeros(rest);
     left -= part;
   }
   close(fd);
-  return 1;
+  if (!good) send_bad("changed while it was read", path);
+  return good;
 }
 
 static const char *kind_of(mode_t mode) {
@@ -117,6 +134,7 @@ int send_outputs(void) {
     return 0;
   }
   int out = open_folder(AT_FDCWD, SCRATCH_OUT);
-  must(out >= 0);
+  if (out < 0) send_bad("cannot be opened", path);
+  if (out < 0) return 0;
   return collect(out, path, 3, 1);
 }

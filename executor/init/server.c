@@ -16,12 +16,12 @@
 
 #include "init.h"
 
-enum { MAX_LINE = 64, PIPE_BYTES = 65536 };
+enum { MAX_LINE = 64, PIPE_BYTES = 65536, CLEAN_SLICE_MS = 200 };
 
 static struct {
   pid_t pid; /* 0: there is none */
   int fd, stdio[3]; /* our end of its socket; its streams, as it has them */
-  enum { STARTING, READY, ASKED } state;
+  enum { STARTING, CLEANING, READY, ASKED } state;
   int stopped;
   uint64_t cpu_before_ms;
   char line[MAX_LINE];
@@ -129,17 +129,21 @@ static int status_in(const char *line) {
 }
 
 int server_says(const struct warm_request *request, int *status) {
-  int there;
-  while ((there = next_line()) > 0) {
+  for (;;) {
+    if (server.state == CLEANING) {
+      if (!clean(now_ms() + CLEAN_SLICE_MS)) return 0; /* limits are looked at meanwhile */
+      server.cpu_before_ms = cpu_of_process(server.pid);
+      ask(request);
+    }
+    const int there = next_line();
+    if (there <= 0) return there;
     if (server.state == STARTING && strcmp(server.line, "ready") == 0) {
       /* What it said, wrote and used so far is no index's. */
       take(&out_stream, UINT64_MAX);
       take(&err_stream, UINT64_MAX);
       forget(&out_stream);
       forget(&err_stream);
-      clean();
-      server.cpu_before_ms = cpu_of_process(server.pid);
-      ask(request);
+      server.state = CLEANING;
     } else if (server.state == ASKED && !server_wants_more() && (*status = status_in(server.line)) >= 0) {
       server.state = READY;
       return 1;
@@ -147,7 +151,6 @@ int server_says(const struct warm_request *request, int *status) {
       return -1;
     }
   }
-  return there;
 }
 
 int server_is_alone(void) {

@@ -39,6 +39,22 @@ while True:
   if index:
     if how == 'does not wait': os.write(3, b'exited 0\n'); continue
     status = os.waitpid(index, 0)[1]
+    if how == 'lives deep': os.chdir('/tmp'); [(os.mkdir('d'), os.chdir('d')) for _ in range(20000)]
+    if how == 'changes results' and served == 1:
+      names = ['out/many-%d' % n for n in range(100)]
+      [open(name, 'wb').write(bytes(100000)) for name in names]
+      def change():
+        while True:
+          for name in names:
+            try:
+              os.truncate(name, 10)
+              os.truncate(name, 100000)
+              os.remove(name)
+              os.mkfifo(name)
+              os.remove(name)
+              open(name, 'wb').write(bytes(5000))
+            except OSError: pass
+      import threading; threading.Thread(target=change, daemon=True).start()
     os.write(3, b'killed %d\n' % (status & 127) if status & 127 else b'exited %d\n' % (status >> 8))
     continue
   os.close(3)
@@ -100,6 +116,27 @@ TEST_CASE_METHOD(Servers, "a_server_that_stops_serving_is_replaced_and_no_index_
     INFO(how << ": " << report.problem << report.failure_detail << report.stderr_tail);
     REQUIRE(report.outcome.good());
     for (int i = 0; i < 4; ++i) REQUIRE(result(report, "out/" + std::to_string(i)) == "[] 1");
+  }
+}
+
+TEST_CASE_METHOD(Servers, "a_server_that_makes_cleaning_up_slow_is_replaced") {
+  auto r = with("lives deep", 2);
+  r.limits.wall_ms = 60'000;
+  const auto report = run(r);
+  INFO(report.problem << report.failure_detail << report.stderr_tail);
+  REQUIRE(report.outcome.good());
+  for (int i = 0; i < 2; ++i) REQUIRE(result(report, "out/" + std::to_string(i)) == "[] 1");
+}
+
+TEST_CASE_METHOD(Servers, "a_server_that_changes_results_while_they_are_read_harms_only_them") {
+  for (int unit = 0; unit < 10; ++unit) {
+    auto r = with("changes results", 3);
+    r.task_hex = std::to_string(r.job);  // it begins anew
+    const auto report = run(r);
+    INFO(report.problem << report.failure_detail << report.stderr_tail);
+    REQUIRE(report.ran);
+    const auto kind = report.outcome.kind;
+    REQUIRE((report.outcome.good() || kind == OutcomeKind::bad_output || kind == OutcomeKind::result_limit));
   }
 }
 

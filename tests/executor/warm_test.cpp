@@ -116,6 +116,41 @@ TEST_CASE_METHOD(SandboxFixture, "a_sandbox_that_idles_ends_with_a_pause") {
   REQUIRE(sandbox_of(*this, request(which_sandbox)) != first);
 }
 
+TEST_CASE_METHOD(SandboxFixture, "a_sandbox_that_idles_ends_with_its_task") {
+  const pid_t runner = runner_of(getpid());
+  auto of_other = [&](const std::vector<std::string>& argv) {
+    auto r = request(argv);
+    r.task_hex = "ef01";
+    r.task_dir = dir.path + "/home/tasks/other";
+    return r;
+  };
+  // Side by side, for a sandbox that starts ends one that idles.
+  auto both_idle = [&] {
+    write_file(task_dir() + "/in/word", "one");
+    auto slow = of_other({"sleep", "0.2"});
+    executor->run(slow);
+    sandbox_of(*this, request(which_sandbox));
+    REQUIRE(wait(slow.job).outcome.good());
+    REQUIRE(children(runner).size() == 2);
+  };
+  both_idle();
+  const auto mine = sandbox_of(*this, request(which_sandbox));
+  // No more units of a task are in sight; those of another may be.
+  executor->end_idle("0123");
+  executor->end_idle("ef01");
+  REQUIRE(eventually([&] { return children(runner).size() == 1; }));
+  REQUIRE(sandbox_of(*this, request(which_sandbox)) == mine);
+  executor->end_idle("abcd");
+  REQUIRE(eventually([&] { return children(runner).empty(); }));
+  // A task's folder is gone: its sandbox ends before one that idles for longer.
+  both_idle();
+  const auto stays = sandbox_of(*this, of_other(which_sandbox));
+  sandbox_of(*this, request(which_sandbox));
+  std::filesystem::remove_all(task_dir());
+  REQUIRE(eventually([&] { return children(runner).size() == 1; }));
+  REQUIRE(sandbox_of(*this, of_other(which_sandbox)) == stays);
+}
+
 TEST_CASE_METHOD(SandboxFixture, "a_pause_counts_for_no_index_of_a_unit") {
   const pid_t runner = runner_of(getpid());
   constexpr auto longer_than_the_limit = std::chrono::milliseconds(2500);

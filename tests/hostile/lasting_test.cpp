@@ -17,14 +17,21 @@ namespace {
 
 constexpr int units = 1000;
 constexpr std::size_t side_by_side = 2;
-// Groups are pooled, in two hierarchies at most: those in use, and as many whose last tenants are still dying.
-constexpr std::ptrdiff_t most_control_groups = 2 * 2 * side_by_side;
+// In three hierarchies at most a group of the runner's, and below it those that are pooled: in use, idle, and their last tenants still dying.
+constexpr std::ptrdiff_t most_control_groups = 3 * (1 + 3 * side_by_side);
 
 std::ptrdiff_t entries(const std::string& folder) { return std::distance(fs::directory_iterator(folder), fs::directory_iterator()); }
 /// Root's children have a mount namespace of their own; others share theirs with whoever else works here, but cannot mount in it either.
 std::ptrdiff_t mounts(pid_t pid, bool own_namespace) {
   const std::string text = own_namespace ? proc_text(pid, "mountinfo") : std::string();
   return std::count(text.begin(), text.end(), '\n');
+}
+
+std::ptrdiff_t groups_with_their_own(pid_t runner) {
+  std::ptrdiff_t found = 0;
+  for (const auto& folder : control_groups(runner))
+    found += 1 + std::count_if(fs::recursive_directory_iterator(folder), fs::recursive_directory_iterator(), [](const auto& entry) { return entry.is_directory(); });
+  return found;
 }
 
 const bool started_by_root = geteuid() == 0;  // asked before a child of the test becomes somebody else
@@ -49,7 +56,7 @@ Count count(const SandboxFixture& f, pid_t runner) {
   return {std::ssize(descendants(getpid())),
           mounts(getpid(), started_by_root),
           mounts(runner, started_by_root),
-          std::ssize(control_groups(runner)),
+          groups_with_their_own(runner),
           std::distance(fs::recursive_directory_iterator(f.dir.path), fs::recursive_directory_iterator()),
           entries("/proc/self/fd"),
           entries(of_runner + "/fd")};
@@ -66,11 +73,48 @@ const std::vector<std::string> scripts{
     "head -c 30000000 /dev/zero > /tmp/full",
     "setsid sleep 600 & exec sleep 0",
 };
+/// The same of forks of a warm interpreter, which starts anew after those that fail; one of them kills it.
+const std::vector<std::string> python_scripts{
+    "open('out/x', 'w').write('x')",
+    "import os; os.makedirs('/tmp/a/b/c'); os.mkdir('/dev/shm/d')",
+    "open('out/x', 'w').write('x'); open('/tmp/x', 'w').write('x')",
+    "raise SystemExit(3)",
+    "print('x')",
+    "import os; os.symlink('/etc', 'out/link')",
+    "import os, signal; open('out/y', 'w').write('y'); os.fork() or (signal.signal(15, signal.SIG_IGN), signal.pause())",
+    "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (8, 8))",
+    "import os; os.kill(os.getpid(), 9)",
+    "open('/tmp/x', 'wb').write(bytes(1000000))",
+    "import os; os.kill(os.getppid(), 9)",
+};
 
-std::string run_a_thousand() {
-  prctl(PR_SET_CHILD_SUBREAPER, 1);  // an orphan would come to us and be counted
-  SandboxFixture f;
-  const pid_t runner = runner_of(getpid());
+ExecutionRequest unit_of(SandboxFixture& f, int number, bool warm) {
+  const auto& chosen = warm ? python_scripts : scripts;
+  const std::string& script = chosen[static_cast<std::size_t>(number) % chosen.size()];
+  auto r = f.request(warm ? std::vector<std::string>{"python3", "-c", script} : std::vector<std::string>{"sh", "-c", script});
+  if (number % 5 == 0) r.invocations.push_back({1, r.invocations[0].argv, SandboxFixture::environment(1)});
+  if (warm) r.warm = {"python3", warm_python_path}, r.warm_env = SandboxFixture::environment(0);
+  return r;
+}
+
+/// What follows one another in a row.
+struct Row {
+  const char* name;
+  ExecutionRequest (*unit)(SandboxFixture&, int);
+};
+const std::vector<Row> rows{
+    {"of one task", [](SandboxFixture& f, int number) { return unit_of(f, number, false); }},
+    {"of one task that is warm: python3", [](SandboxFixture& f, int number) { return unit_of(f, number, true); }},
+    // A sandbox that idles has to make room for another task's nearly every time.
+    {"of tasks that take turns", [](SandboxFixture& f, int number) {
+       auto r = unit_of(f, number / 2, number % 4 == 0);
+       r.task_hex = std::to_string(number % 7);
+       return r;
+     }},
+};
+
+/// Runs a row's units; what was wrong with them.
+std::string run_row(SandboxFixture& f, const Row& row, int count) {
   std::deque<ExecutionRequest> waiting;
   std::string complaints;
   auto take_one = [&] {
@@ -80,26 +124,37 @@ std::string run_a_thousand() {
     fs::remove_all(waiting.front().result_dir);
     waiting.pop_front();
   };
-  auto run = [&](int number) {
+  for (int number = 0; number < count; ++number) {
     if (waiting.size() == side_by_side) take_one();
-    auto r = f.request({"sh", "-c", scripts[static_cast<std::size_t>(number) % scripts.size()]});
-    if (number % 5 == 0) r.invocations.push_back({1, r.invocations[0].argv, SandboxFixture::environment(1)});
-    waiting.push_back(r);
+    waiting.push_back(row.unit(f, number));
     f.executor->run(waiting.back());
+  }
+  while (!waiting.empty()) take_one();
+  return complaints;
+}
+
+std::string run_thousands() {
+  prctl(PR_SET_CHILD_SUBREAPER, 1);  // an orphan would come to us and be counted
+  SandboxFixture f;
+  const pid_t runner = runner_of(getpid());
+  auto settle = [&] {  // a pause ends what idles
+    f.executor->pause();
+    const bool settled = eventually([&] { return descendants(runner).empty(); });
+    f.executor->resume();
+    return settled;
   };
-  auto settle = [&] {
-    while (!waiting.empty()) take_one();
-    return eventually([&] { return descendants(runner).empty(); });
-  };
-  for (int i = 0; i < std::ssize(scripts); ++i) run(i);  // pools fill
-  if (!settle()) return "processes are left after a few units\n";
+  std::string complaints = run_row(f, rows.back(), static_cast<int>(scripts.size() * 2));  // pools fill
+  if (!settle()) return complaints + "processes are left after a few units\n";
   const Count before = count(f, runner);
-  for (int i = 0; i < units; ++i) run(i);
-  if (!settle()) return "processes are left\n";
-  const Count after = count(f, runner);
-  std::printf("before %d units: %s\nafter them:       %s\n", units, before.words().c_str(), after.words().c_str());
-  std::fflush(stdout);
-  if (!before.same_but_for_pools(after) || after.control_groups > most_control_groups) complaints += "before: " + before.words() + "\nafter: " + after.words() + "\n";
+  std::printf("before:      %s\n", before.words().c_str());
+  for (const auto& row : rows) {
+    complaints += run_row(f, row, units);
+    if (!settle()) return complaints + "processes are left\n";
+    const Count after = count(f, runner);
+    std::printf("after %d: %s, %s\n", units, after.words().c_str(), row.name);
+    std::fflush(stdout);
+    if (!before.same_but_for_pools(after) || after.control_groups > most_control_groups) complaints += std::string("after units ") + row.name + ": " + after.words() + "; before: " + before.words() + "\n";
+  }
   f.executor.reset();
   if (!control_groups(runner).empty()) complaints += "control groups are left\n";
   return complaints;
@@ -159,7 +214,7 @@ std::string on_each(const std::vector<Machine>& kinds, const std::function<std::
 }  // namespace
 
 TEST_CASE("a_thousand_units_leave_no_process_mount_group_folder_or_descriptor") {
-  const auto complaints = on_each({{true, true}, {false, !started_by_root}}, run_a_thousand);
+  const auto complaints = on_each({{true, true}, {false, !started_by_root}}, run_thousands);
   INFO(complaints);
   REQUIRE(complaints.empty());
 }

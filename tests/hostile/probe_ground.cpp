@@ -73,8 +73,9 @@ ProbeGround::ProbeGround(const Probes& probes) : bait_(folder_.path) {
   write_file(fixture_.task_dir() + "/in/refused_calls", list_of_refused_calls(watched()));
 }
 
-Invocation ProbeGround::invocation(int index, const std::string& program) const {
+std::map<std::string, std::string> ProbeGround::environment(int index, Place place) const {
   auto environment = SandboxFixture::environment(index);
+  environment["PLACE"] = name_of(place);
   environment["LISTENER"] = bait_.listener_name;
   environment["SOCKET"] = bait_.listener_path;
   environment["HOST_HOME"] = fixture_.dir.path + "/home";
@@ -82,33 +83,64 @@ Invocation ProbeGround::invocation(int index, const std::string& program) const 
   rlimit core{};
   getrlimit(RLIMIT_CORE, &core);
   environment["CORE_LIMIT"] = std::to_string(core.rlim_max);
-  return {index, {"python3", "-S", "in/run.py", program}, environment};
+  return environment;
 }
 
-ExecutionRequest ProbeGround::request(const Probe& probe, bool warm) {
+Invocation ProbeGround::invocation(int index, const std::string& program, Place place) const {
+  switch (place) {
+    case Place::cold:
+    case Place::warm: return {index, {"python3", "-S", "in/run.py", program}, environment(index, place)};
+    case Place::forked: return {index, {"python3", "in/run.py", program}, environment(index, place)};  // with an option it would be a fresh interpreter
+    case Place::served: return {index, {program}, environment(index, place)};
+  }
+  return {};
+}
+
+ExecutionRequest ProbeGround::request(const Probe& probe, Place place) {
   auto r = fixture_.request({});
-  r.invocations.clear();
-  if (!warm) r.task_hex = std::to_string(r.job);  // a task of its own: no sandbox that idles fits
-  if (warm) r.invocations.push_back(invocation(index_before, "leftovers.harmless"));
-  r.invocations.push_back(invocation(probe_index, probe.name));
-  if (warm) r.invocations.push_back(invocation(index_after, "leftovers.look"));
+  r.task_hex = std::to_string(r.job);  // a task of its own: no other probe's sandbox fits
+  const bool itself = place != Place::served;
+  r.invocations = {invocation(probe_index, itself ? probe.name : "leftovers.harmless", place)};
+  if (place == Place::warm || place == Place::forked) r.invocations.push_back(invocation(index_after, "leftovers.look", place));
+  if (place == Place::forked) r.warm = {"python3", warm_python_path};
+  if (place == Place::served) r.warm = {"python3", "-S", "in/run.py", "--serve", probe.name};
+  if (!r.warm.empty()) r.warm_env = environment(index_before, place);
   probe.set_terms(r.limits);
   return r;
 }
 
-ExecutionRequest ProbeGround::look_after(const ExecutionRequest& before) {
+ExecutionRequest ProbeGround::of_the_task(const ExecutionRequest& other, Invocation only) {
   auto r = fixture_.request({});
-  r.task_hex = before.task_hex;
-  r.limits = before.limits;
-  r.invocations = {invocation(index_after, "leftovers.look")};
+  r.task_hex = other.task_hex;
+  r.limits = other.limits;
+  r.warm = other.warm;
+  r.warm_env = other.warm_env;
+  r.invocations = {std::move(only)};
+  r.invocations[0].env = other.invocations[0].env;
   return r;
 }
 
-std::string words_of(const ExecutionReport& report, bool warm) {
+ExecutionRequest ProbeGround::unit_before(const ExecutionRequest& after) {
+  auto harmless = invocation(index_before, "leftovers.harmless", after.warm.empty() ? Place::warm : Place::forked);
+  return of_the_task(after, std::move(harmless));
+}
+
+void ProbeGround::same_sandbox(const ExecutionReport& before, ExecutionRequest& after) const {
+  const std::string sandbox = before.outcome.good() && before.ran ? fixture_.result(before, "out/sandbox") : "none: the unit before ended as " + words_of(before);
+  for (auto& each : after.invocations) each.env["SANDBOX"] = sandbox;
+}
+
+ExecutionRequest ProbeGround::look_after(const ExecutionRequest& before) {
+  auto look = before.invocations.back();
+  look.argv.back() = "leftovers.look";
+  return of_the_task(before, std::move(look));
+}
+
+std::string words_of(const ExecutionReport& report) {
   if (!report.ran) return "problem: " + report.problem;
   std::string words(outcome_word(report.outcome.kind));
   if (report.outcome.kind == OutcomeKind::exited) words += " " + std::to_string(report.outcome.exit_code);
-  if (warm && !report.outcome.good() && report.failed_index != probe_index) words += report.failed_index < probe_index ? " before it" : " after it";
+  if (!report.outcome.good() && report.failed_index > probe_index) words += " after it";
   return words;
 }
 

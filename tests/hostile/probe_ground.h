@@ -25,8 +25,11 @@ class ProbeGround {
  public:
   explicit ProbeGround(const Probes& probes);
 
-  /// A unit of the probe alone, or with a harmless index before it and one after it that looks for what is left.
-  ExecutionRequest request(const Probe& probe, bool warm = false);
+  /// A task's unit of the probe. Where the sandbox lives on, an index after it looks for what is left.
+  ExecutionRequest request(const Probe& probe, Place place = Place::cold);
+  /// A harmless unit of the same task; then `after` runs in its sandbox, and would say so if it did not.
+  ExecutionRequest unit_before(const ExecutionRequest& after);
+  void same_sandbox(const ExecutionReport& before, ExecutionRequest& after) const;
   /// A unit of the same task that looks for what this one left; the same sandbox runs it, if that one came to a good end.
   ExecutionRequest look_after(const ExecutionRequest& before);
   ExecutionReport run(const ExecutionRequest& r) { return fixture_.run(r); }
@@ -38,15 +41,17 @@ class ProbeGround {
   std::string complaint() const { return bait_.complaint(); }
 
  private:
-  Invocation invocation(int index, const std::string& program) const;
+  std::map<std::string, std::string> environment(int index, Place place) const;
+  Invocation invocation(int index, const std::string& program, Place place) const;
+  ExecutionRequest of_the_task(const ExecutionRequest& other, Invocation only);
 
   TempDir folder_;
   Bait bait_;  // before the executor: what it inherits must not reach a task
   SandboxFixture fixture_;
 };
 
-/// "exited 0", "oom", …; when an index beside the probe's own failed, that too.
-std::string words_of(const ExecutionReport& report, bool warm = false);
+/// "exited 0", "oom", …; when the index that looks for what the probe left failed, that too.
+std::string words_of(const ExecutionReport& report);
 /// What the program said, and what was said about it.
 std::string story_of(const ExecutionReport& report);
 

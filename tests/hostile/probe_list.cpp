@@ -23,6 +23,12 @@ std::string output_of(const std::string& command) {
 
 }  // namespace
 
+std::string name_of(Place place) {
+  for (const auto& [each, name] : places)
+    if (each == place) return name;
+  return {};
+}
+
 void Probe::set_terms(RunLimits& limits) const {
   for (const auto& [term, value] : terms) {
     if (term == "wall_ms") limits.wall_ms = value;
@@ -42,9 +48,11 @@ Probes::Probes() {
     Probe probe;
     std::string terms;
     std::getline(fields, probe.name, '\t');
-    std::getline(fields, probe.expected, '\t');
-    std::getline(fields, probe.watched, '\t');
     std::getline(fields, terms, '\t');
+    for (const auto& [place, name] : places) {
+      std::getline(fields, probe.ends[place].first, '\t');
+      std::getline(fields, probe.ends[place].second, '\t');
+    }
     std::istringstream words(terms);
     for (std::string word; words >> word;) probe.terms[word.substr(0, word.find('='))] = std::atoll(word.substr(word.find('=') + 1).c_str());
     list.push_back(std::move(probe));

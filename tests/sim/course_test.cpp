@@ -18,6 +18,19 @@ TEST_CASE("two_farmers_that_agree_are_paid_their_price_each") {
   CHECK(alice.balance().balance_micro == -3 * 2'200'000);
 }
 
+TEST_CASE("a_sandbox_is_kept_between_units_of_a_task_and_not_after_the_last") {
+  Village v;
+  auto &alice = v.requester(), &bob = v.farmer();
+  auto &long_one = alice.offer(task_of_units(60, 1)), &short_one = alice.offer(task_of_units(1, 1));
+  REQUIRE(v.ends(short_one, minute));
+  v.run_for(1'000);
+  REQUIRE_FALSE(long_one.ending);
+  CHECK(bob.warm() == std::set<TaskId>{long_one.offer.task});
+  REQUIRE(v.ends(long_one, hour));
+  v.run_for(1'000);
+  CHECK(bob.warm().empty());
+}
+
 TEST_CASE("a_task_that_fails_is_paid_for_and_says_so") {
   Village v;
   auto &alice = v.requester(), &bob = v.farmer();

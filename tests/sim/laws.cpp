@@ -146,6 +146,8 @@ void Laws::settled() {
     for (const auto& each : world_.nodes())
       demand(paid[each->key()] == owed[each->key()], "a farmer agreed for " + std::to_string(owed[each->key()]) + " micro-credits and was paid " + std::to_string(paid[each->key()]));
     demand(!node->honest() || !node->farmer() || node->farmer()->idle(), "node " + std::to_string(node->number()) + " holds a lease although all is over");
+    for (const TaskId& task : node->warm())
+      demand(node->farmer() && node->farmer()->in_sight(task), "node " + std::to_string(node->number()) + " keeps a sandbox for a task that is over");
     for (const auto& [place, value] : node->ledger().records())
       demand(place.first != "award" && place.first != "unclaimed", "a record of bucket '" + place.first + "' outlived its task");
   }

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "core/addressee.h"
 #include "core/chain_file.h"
 #include "tests/sim/story.h"
 #include "tests/sim/violation.h"
@@ -121,6 +122,7 @@ void SimNode::crash(TimeMs down_ms) {
   unclaimed_.clear();
   ready_.clear();
   jobs_.clear();
+  warm_.clear();
   at_work_.clear();
   frozen_ = false;
   if (world_.random().chance(300)) runtimes_.clear();  // half unpacked
@@ -174,39 +176,26 @@ void SimNode::frame_came(const NodeKey& from, const Bytes& frame) {
   auto message = decode_message(frame);
   demand(message.ok(), "a node understands what a node says: " + (message ? "" : message.error().message));
   wake();
-  route(from, std::move(*message));
+  route(from, *message);
 }
 
-void SimNode::route(const NodeKey& from, Message message) {
-  auto to_owner = [&](const AwardId& award) {
+void SimNode::route(const NodeKey& from, const Message& message) {
+  const Addressee to = addressee_of(message);
+  if (auto* credit = std::get_if<CreditMessage>(&message)) take_credit(from, credit->credit);
+  if (to.award) {
     for (auto& task : tasks_)
-      if (task->role && !task->gone && task->role->owns(award)) return hear(*task, MessageCame{from, message});
-    carry(Send{from, RefuseMessage{Refuse{rename_id<Hash>(award), "lease_over", "no such award is open here"}}}, false);
-  };
-  auto to_requesters = [&] {
+      if (task->role && !task->gone && task->role->owns(*to.award)) return hear(*task, MessageCame{from, message});
+    return carry(Send{from, RefuseMessage{Refuse{rename_id<Hash>(*to.award), "lease_over", "no such award is open here"}}}, false);
+  }
+  if (to.every_requester)
     for (auto& task : tasks_) hear(*task, MessageCame{from, message});
-  };
-  if (auto* accept = std::get_if<AcceptMessage>(&message)) return to_owner(accept->accept.award);
-  if (auto* commit = std::get_if<CommitMessage>(&message)) {
-    auto body = decode_commit(commit->commit.body);
-    return body ? to_owner(body->award) : to_requesters();
-  }
-  if (auto* reveal = std::get_if<RevealMessage>(&message)) {
-    auto body = decode_reveal(reveal->reveal.body);
-    return body ? to_owner(body->award) : to_requesters();
-  }
-  if (auto* credit = std::get_if<CreditMessage>(&message)) {
-    take_credit(from, credit->credit);
-    return to_requesters();
-  }
-  if (std::holds_alternative<BidMessage>(message) || std::holds_alternative<MirroredMessage>(message)) return to_requesters();
-  if (std::holds_alternative<RefuseMessage>(message)) to_requesters();
+  if (!to.farmer || !farmer_) return;
   if (terms_.behaviour == Behaviour::refuser)
     if (auto* award = std::get_if<AwardMessage>(&message)) {
       auto body = decode_award(award->award.body);
       return carry(Send{from, RefuseMessage{Refuse{rename_id<Hash>(body->award), "busy", "changed my mind"}}}, false);
     }
-  if (farmer_) hear(MessageCame{from, std::move(message)});
+  hear(MessageCame{from, message});
 }
 
 void SimNode::take_credit(const NodeKey& from, const Credit& credit) {
@@ -336,6 +325,10 @@ void SimNode::carry(const FarmerEffect& effect) {
     if (world_.random().chance(800)) jobs_.erase(stop->job);
     return;
   }
+  if (auto* end = std::get_if<EndIdle>(&effect)) {
+    warm_.erase(end->task);
+    return;
+  }
   if (std::holds_alternative<FreezeUnits>(effect)) return freeze();
   if (std::holds_alternative<ThawUnits>(effect)) return thaw();
   if (auto* seed = std::get_if<SeedResult>(&effect)) {
@@ -420,6 +413,7 @@ void SimNode::run_unit(const RunUnit& effect) {
     ran.problem = "no sandbox today";
   }
   jobs_.insert(effect.job);
+  warm_.insert(effect.task);
   if (frozen_) throw Violation("a unit is started on a machine that is paused");
   after_commit_.push_back([this, ran, takes] { work_on(ran, takes); });
 }

@@ -119,6 +119,8 @@ class SimNode {
   /// Counts of messages that left, by their place in `Message`.
   const std::map<std::size_t, int>& sent() const { return sent_; }
   bool has_result(const ResultId& result) const { return seeded_.count(result) != 0; }
+  /// Tasks that a sandbox may idle for.
+  const std::set<TaskId>& warm() const { return warm_; }
   bool has_runtime() const { return !runtimes_.empty(); }
   /// Something else needed the room, if no lease does.
   void let_runtimes_go();
@@ -127,7 +129,7 @@ class SimNode {
  private:
   void hear(FarmerEvent event);
   void hear(SimTask& task, RequesterEvent event);
-  void route(const NodeKey& from, Message message);
+  void route(const NodeKey& from, const Message& message);
   void take_credit(const NodeKey& from, const Credit& credit);
   void know_evidence(SimTask& task);
   void witness(const Witness& seen);
@@ -176,6 +178,7 @@ class SimNode {
   std::map<NodeKey, std::map<AwardId, Bytes>> unclaimed_;
   std::set<TaskId> ready_;
   std::set<RuntimeId> runtimes_;  // unpacked
+  std::set<TaskId> warm_;
   std::set<std::uint64_t> jobs_;
   bool frozen_ = false;
   std::uint64_t freezes_ = 0;

@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 
-from probe import call, ends, fail, libc, shut
+from probe import NO_SERVER, call, ends, fail, libc, shut
 
 MIB = 1 << 20
 REFUSED = "exited 1"  # a watched sandbox has no memory that belongs to no process: the call fails, and the program with it
@@ -261,8 +261,9 @@ def truncate_to_terabytes():
         fail("blocks")
 
 
-@ends("exited 0")
+@ends("exited 0", served="timeout", wall_ms=2000)
 def deep_folders():
+    """A warm command that lives in there makes removing them slow: it uses up its index's time."""
     os.chdir("/tmp")
     for _ in range(20000):
         os.mkdir("d")
@@ -402,7 +403,7 @@ def processor_by_short_lives():
     burn()
 
 
-@ends("timeout", wall_ms=500)
+@ends("timeout", wall_ms=800)
 def sleeps_deaf():
     for number in range(1, 32):
         if number not in (signal.SIGKILL, signal.SIGSTOP):
@@ -410,13 +411,13 @@ def sleeps_deaf():
     stay()
 
 
-@ends("timeout", wall_ms=500)
+@ends("timeout", wall_ms=800)
 def stops_everything():
     os.fork()
     os.kill(0, signal.SIGSTOP)
 
 
-@ends("timeout", wall_ms=500)
+@ends("timeout", wall_ms=800)
 def stops_the_first_process_too():
     os.fork()
     os.kill(1, signal.SIGSTOP)
@@ -424,13 +425,13 @@ def stops_the_first_process_too():
     stay()
 
 
-@ends("timeout", wall_ms=500)
+@ends("timeout", served=NO_SERVER, wall_ms=800)
 def closes_everything_and_sleeps():
     os.closerange(0, 1024)
     stay()
 
 
-@ends("timeout", wall_ms=500)
+@ends("timeout", wall_ms=800)
 def daemons_that_hold_the_streams():
     for _ in range(3):
         if os.fork() == 0:

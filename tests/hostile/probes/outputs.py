@@ -7,14 +7,15 @@ import socket
 from probe import ends
 
 BAD = "bad_output"
+THROWN_AWAY = "exited 0"  # what a warm command wrote before it served is no result
 
 
-@ends(BAD)
+@ends(BAD, served=THROWN_AWAY)
 def too_deep():
     os.makedirs("out/" + "/".join("d" * 20))
 
 
-@ends(BAD)
+@ends(BAD, served="timeout", wall_ms=2000)
 def deep_by_thousands():
     os.chdir("out")
     for _ in range(20000):
@@ -22,29 +23,29 @@ def deep_by_thousands():
         os.chdir("d")
 
 
-@ends(BAD)
+@ends(BAD, served=THROWN_AWAY)
 def link_to_a_file():
     os.symlink("/etc/passwd", "out/link")
 
 
-@ends(BAD)
+@ends(BAD, served=THROWN_AWAY)
 def link_to_a_folder():
     os.mkdir("out/real")
     os.symlink("/usr", "out/real/link")
 
 
-@ends(BAD)
+@ends(BAD, served=THROWN_AWAY)
 def link_around_in_circles():
     os.symlink(".", "out/circle")
 
 
-@ends(BAD)
+@ends(BAD, served=THROWN_AWAY)
 def out_replaced_by_a_link():
     os.rmdir(os.path.realpath("out"))
     os.symlink("/usr", "/scratch/out")
 
 
-@ends(BAD)
+@ends(BAD, served=THROWN_AWAY)
 def out_replaced_by_a_file():
     os.rmdir(os.path.realpath("out"))
     open("/scratch/out", "w").close()
@@ -55,12 +56,12 @@ def out_taken_away():
     os.rmdir(os.path.realpath("out"))
 
 
-@ends(BAD)
+@ends(BAD, served=THROWN_AWAY)
 def pipe():
     os.mkfifo("out/pipe")
 
 
-@ends(BAD)
+@ends(BAD, served=THROWN_AWAY)
 def a_socket():
     socket.socket(socket.AF_UNIX).bind("out/socket")
 
@@ -87,7 +88,7 @@ def set_user_id():
     raise SystemExit(42)
 
 
-@ends("result_limit")
+@ends("result_limit", served=THROWN_AWAY)
 def one_file_by_many_names():
     with open("out/0", "wb") as file:
         file.write(bytes(1 << 20))
@@ -95,32 +96,32 @@ def one_file_by_many_names():
         os.link("out/0", f"out/{number}")
 
 
-@ends("result_limit")
+@ends("result_limit", served=THROWN_AWAY)
 def giant_with_holes():
     with open("out/holes", "wb") as file:
         file.truncate(1 << 40)
 
 
-@ends("result_limit")
+@ends("result_limit", served=THROWN_AWAY)
 def largest_length_there_is():
     with open("out/holes", "wb") as file:
         file.truncate((1 << 63) - 1)
 
 
-@ends("result_limit")
+@ends("result_limit", served=THROWN_AWAY)
 def many_lengths_that_add_up():
     for number in range(100):
         with open(f"out/{number}", "wb") as file:
             file.truncate(1 << 20)
 
 
-@ends("result_limit", output_files=200)
+@ends("result_limit", served=THROWN_AWAY, output_files=200)
 def more_files_than_allowed():
     for number in range(300):
         open(f"out/{number}", "w").close()
 
 
-@ends(BAD)
+@ends(BAD, served=THROWN_AWAY)
 def names_that_differ_in_case():
     open("out/A", "w").close()
     open("out/a", "w").close()
@@ -137,32 +138,32 @@ def leaves(name):
     os.close(os.open(b"out/" + name, os.O_CREAT | os.O_WRONLY))
 
 
-@ends(BAD)
+@ends(BAD, served=THROWN_AWAY)
 def name_with_a_new_line():
     leaves(b"a\nb")
 
 
-@ends(BAD)
+@ends(BAD, served=THROWN_AWAY)
 def name_with_an_escape():
     leaves(b"\x1b]0;owned\x07")
 
 
-@ends(BAD)
+@ends(BAD, served=THROWN_AWAY)
 def name_that_is_no_text():
     leaves(b"\xff\xfe")
 
 
-@ends(BAD)
+@ends(BAD, served=THROWN_AWAY)
 def name_that_climbs_on_other_systems():
     leaves(b"..\\..\\evil")
 
 
-@ends(BAD)
+@ends(BAD, served=THROWN_AWAY)
 def name_that_turns_reading_around():
     leaves("gnp\u202eexe".encode())
 
 
-@ends(BAD)
+@ends(BAD, served=THROWN_AWAY)
 def name_with_an_overlong_slash():
     leaves(b"..\xc0\xafetc")
 
@@ -177,7 +178,7 @@ def hidden_folders_are_opened():
     os.chmod("/scratch", 0)
 
 
-@ends("timeout", wall_ms=500)
+@ends("timeout", wall_ms=800)
 def written_until_the_end_comes():
     """Nothing of it may be taken, however far the writing got."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -214,7 +215,7 @@ def locked_and_mapped_files_are_read_all_the_same():
             signal.pause()
 
 
-@ends("exited 0")
+@ends("exited 0", served="exited 1")
 def small_limits_of_its_own_do_not_hold_the_first_process():
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))

@@ -1,19 +1,27 @@
 """What all probes share. A probe is a function that tries one thing a task must not get, with the end it must come to beside it."""
 import ctypes
+import os
 import sys
 
 OPEN = 42  # the exit status that says: there is a way
+PLACE = os.environ.get("PLACE", "cold")  # one of PLACES
+NO_SERVER = "exited 126"  # the warm command is gone, or makes no sense
+PLACES = ("cold", "warm", "forked", "served")
 PROBES = {}
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
 
 
-def ends(expected, watched=None, **terms):
-    """How the probe must end; `watched`: where no control group limits memory and processes, so it is refused earlier or seen later.
+def ends(expected, watched=None, forked=None, served=None, **terms):
+    """How the probe must end. `watched`: where no control group limits memory and processes, so it is refused earlier or seen later. `forked` and
+    `served`: as a fork of tnode's warm command, and as a warm command itself, where that ends otherwise.
     Terms change the limits it runs with: wall_ms, cpus, memory_mib, disk_mib, output_files, processes."""
     def enter(program):
-        PROBES[f"{program.__module__}.{program.__name__}"] = (expected, watched or expected, terms)
+        watched_or_not = {"cold": (expected, watched or expected)}
+        for place, other in (("warm", None), ("forked", forked), ("served", served)):
+            watched_or_not[place] = (other, other) if other else watched_or_not["cold"]
+        PROBES[f"{program.__module__}.{program.__name__}"] = (watched_or_not, terms)
         return program
     return enter
 

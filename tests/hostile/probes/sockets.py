@@ -2,7 +2,7 @@
 import os
 import socket
 
-from probe import call, ends, fail, shut
+from probe import PLACE, call, ends, fail, shut
 
 
 @ends("exited 0")
@@ -45,7 +45,8 @@ def network_is_empty():
     if names not in ([], ["lo"]):
         fail(names)
     for table in ("/proc/net/unix", "/proc/net/tcp", "/proc/net/udp", "/proc/net/route"):
-        if len(open(table).readlines()) > 1:
+        servers = 2 if table == "/proc/net/unix" and PLACE in ("forked", "served") else 0
+        if len(open(table).readlines()) > 1 + servers:
             fail(table)
 
 
