@@ -1,5 +1,6 @@
 #include "cli/control.h"
 
+#include <charconv>
 #include <chrono>
 #include <filesystem>
 #include <optional>
@@ -13,9 +14,27 @@ namespace tnode {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::string_view cancel_prefix = "cancel-", serve_prefix = "runtime-";
+constexpr std::string_view cancel_prefix = "cancel-", serve_prefix = "runtime-", pay_prefix = "pay-";
 constexpr std::string_view pause_name = "pause", resume_name = "resume";
 constexpr int answer_wait_tries = 100;  // of 50 ms
+
+std::string name_of(const Payment& payment) {
+  return std::string(pay_prefix) + to_hex(payment.payee) + "-" + std::to_string(payment.amount) + "-" + to_hex(payment.nonce);
+}
+
+/// What a file's name asks for, when it is one that name_of() wrote.
+std::optional<Payment> payment_of(const std::string& name, const NodeKey& payer) {
+  const auto first = pay_prefix.size() + 64, last = name.rfind('-');
+  if (!name.starts_with(pay_prefix) || name.size() <= first || name[first] != '-' || last <= first) return std::nullopt;
+  auto payee = from_hex(name.substr(pay_prefix.size(), 64)), nonce = from_hex(name.substr(last + 1));
+  Payment payment{payer, {}, 0, {}};
+  const std::string amount = name.substr(first + 1, last - first - 1);
+  auto [end, problem] = std::from_chars(amount.data(), amount.data() + amount.size(), payment.amount);
+  if (!payee || payee->size() != 32 || !nonce || nonce->size() != 32 || problem != std::errc() || end != amount.data() + amount.size()) return std::nullopt;
+  payment.payee = *NodeKey::from_bytes(*payee);
+  payment.nonce = *Hash::from_bytes(*nonce);
+  return payment;
+}
 
 /// The id in a request's name; nothing when it is another request, half-written, or none at all.
 template <class Id>
@@ -28,6 +47,14 @@ std::optional<Id> id_in(const std::string& name, std::string_view prefix) {
 
 void take(Node& node, const std::string& path, const ControlActions& actions) {
   const std::string name = fs::path(path).filename().string();
+  if (auto payment = payment_of(name, node.key().key())) {
+    (void)node.pay(*payment);  // what came of it stands in the store
+    // The request goes when its record is durable: a node that dies in between finds it again, and pays once.
+    return node.after_commit([path] {
+      std::error_code ec;
+      fs::remove(path, ec);
+    });
+  }
   const auto task = id_in<TaskId>(name, cancel_prefix);
   const auto runtime = id_in<RuntimeId>(name, serve_prefix);
   const bool pauses = actions.pause && (name == pause_name || name == resume_name);
@@ -48,6 +75,10 @@ ControlFolder::ControlFolder(Node& node, ControlActions actions) {
 
 Result<void> ask_to_cancel(const Home& home, const TaskId& task) {
   return write_file_atomically(home.control_dir() + "/" + std::string(cancel_prefix) + to_hex(task), "");
+}
+
+Result<void> ask_to_pay(const Home& home, const Payment& payment) {
+  return write_file_atomically(home.control_dir() + "/" + name_of(payment), "");
 }
 
 Result<void> ask_to_serve(const Home& home, const RuntimeId& runtime) {

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "cli/home.h"
+#include "core/payment.h"
 #include "swarm/watch_folder.h"
 
 namespace tnode {
@@ -27,6 +28,8 @@ class ControlFolder {
 
 /// Asks the node that runs to give a task up.
 Result<void> ask_to_cancel(const Home& home, const TaskId& task);
+/// Asks the node that runs to pay. Its store tells the rest: the DEBIT of that ref, or why there is none (payment_refused_bucket).
+Result<void> ask_to_pay(const Home& home, const Payment& payment);
 /// Asks it to serve a runtime that was packed into its home; one that starts later is asked then.
 Result<void> ask_to_serve(const Home& home, const RuntimeId& runtime);
 

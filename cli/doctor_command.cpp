@@ -1,5 +1,4 @@
 // `tnode doctor`: is this machine fit to take part? Each line ok, weaker or missing, with what mends it.
-#include <sys/statvfs.h>
 #include <sys/timex.h>
 #include <unistd.h>
 
@@ -26,16 +25,15 @@ constexpr std::int64_t wanted_disk = 1LL << 30;
 constexpr int dht_wait_tries = 50;  // of 100 ms
 
 Check disk_check(const Home& home) {
-  struct statvfs status;
-  if (statvfs(home.dir().c_str(), &status) != 0) return {"disk", Check::missing, "the home " + home.dir() + " cannot be looked at", "choose another --home"};
-  const auto free = static_cast<std::int64_t>(status.f_bavail) * static_cast<std::int64_t>(status.f_frsize);
+  const auto free = home.free_bytes();
+  if (!free) return {"disk", Check::missing, free.error().message, "choose another --home"};
   const std::string probe = home.dir() + "/.doctor-" + std::to_string(getpid());
   if (auto written = write_file_atomically(probe, std::string(4096, 'x')); !written)
     return {"disk", Check::missing, written.error().message, "make room below " + home.dir() + " and see that it can be written, or choose another --home"};
   std::error_code ignored;
   std::filesystem::remove(probe, ignored);
-  if (free < wanted_disk) return {"disk", Check::weaker, format_size(free) + " free below " + home.dir(), "make room, or choose another --home"};
-  return {"disk", Check::good, format_size(free) + " free below " + home.dir(), ""};
+  if (*free < wanted_disk) return {"disk", Check::weaker, format_size(*free) + " free below " + home.dir(), "make room, or choose another --home"};
+  return {"disk", Check::good, format_size(*free) + " free below " + home.dir(), ""};
 }
 
 Check clock_check() {
@@ -69,8 +67,8 @@ std::vector<Check> network_checks(const GlobalOptions& global, const Home& home)
     checks.push_back({"dht", Check::good, "private, and this node would be its first; others start with --bootstrap " + (*swarm)->listen_endpoint(), ""});
     return checks;
   }
-  for (int tries = 0; tries < dht_wait_tries && (*swarm)->health().dht_messages == 0; ++tries) std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  if ((*swarm)->health().dht_messages > 0) checks.push_back({"dht", Check::good, "answers", ""});
+  for (int tries = 0; tries < dht_wait_tries && !(*swarm)->dht_answers(); ++tries) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  if ((*swarm)->dht_answers()) checks.push_back({"dht", Check::good, "answers", ""});
   else checks.push_back({"dht", Check::weaker, "nobody answered within 5 s", "allow outgoing UDP, or name a node with --bootstrap HOST:PORT or --peer HOST:PORT"});
   return checks;
 }

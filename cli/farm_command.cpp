@@ -1,5 +1,4 @@
 // `tnode farm`: takes part in the swarm, executes what others offer, earns.
-#include <sys/statvfs.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
 
@@ -47,11 +46,6 @@ std::string platform_of_host() {
   utsname machine{};
   uname(&machine);
   return (id + (version.empty() ? "" : "-" + version) + "/" + machine.machine).substr(0, 64);
-}
-
-std::int64_t free_disk(const std::string& path) {
-  struct statvfs status;
-  return statvfs(path.c_str(), &status) == 0 ? static_cast<std::int64_t>(status.f_bavail) * static_cast<std::int64_t>(status.f_frsize) : 0;
 }
 
 std::int64_t cpus_of_machine() { return static_cast<std::int64_t>(std::max(1u, std::thread::hardware_concurrency())); }
@@ -110,11 +104,16 @@ Result<FarmerOptions> farmer_options(const FarmOptions& options, const SharedLim
   auto price = parse_credits(options.min_price);
   if (!price || *price < 0) return fail(Code::invalid, "--min-price wants credits a unit, like 0.5, not '" + options.min_price + "'");
   farmer.min_price_micro = *price;
+  auto credit = parse_credit_terms(options.credit);
+  if (!credit) return credit.error();
+  farmer.credit = CreditPolicy(std::move(*credit));
   struct sysinfo memory {};
   sysinfo(&memory);
   farmer.cpus = cpus;
   farmer.memory_bytes = shared.memory_bytes > 0 ? shared.memory_bytes : static_cast<std::int64_t>(memory.totalram) * memory.mem_unit;
-  farmer.disk_bytes = free_disk(home.dir());
+  auto free = home.free_bytes();
+  if (!free) return free.error();
+  farmer.disk_bytes = *free;
   farmer.limit_mode = sandbox ? sandbox->limit_mode : "none";
   farmer.platform = platform_of_host();
   farmer.runtimes = runtime_cache_bytes > 0;
@@ -198,6 +197,7 @@ int FarmCommand::run() {
   auto node = Node::start({*home, *swarm}, std::move(executor));
   if (!node) return fail_with(node.error());
   node_ = std::move(*node);
+  node_->on_unreachable([this](const PeerUnreachable& event) { output_.problem(warning_of(event)); });
   node_->on_problem([this](const std::string& what) { if (output_.verbose()) output_.problem(what); });
   FarmerRoleOptions role;
   role.farmer = *farmer;

@@ -3,10 +3,7 @@
 
 #include <cctype>
 #include <chrono>
-#include <condition_variable>
-#include <deque>
 #include <filesystem>
-#include <mutex>
 #include <set>
 
 #include "cli/bundle_disk.h"
@@ -17,6 +14,7 @@
 #include "cli/quantities.h"
 #include "cli/signals.h"
 #include "cli/task_record.h"
+#include "cli/waiting.h"
 #include "core/magnet.h"
 
 namespace tnode {
@@ -88,40 +86,6 @@ Result<Wanted> find_wanted(const Home& home, const std::string& what) {
   return wanted;
 }
 
-/// What the swarm reports, for a command that waits for one thing after another.
-class Waiting {
- public:
-  void tell(SwarmEvent event) {
-    std::lock_guard lock(mutex_);
-    events_.push_back(std::move(event));
-    changed_.notify_one();
-  }
-  void interrupt() {
-    std::lock_guard lock(mutex_);
-    interrupted_ = true;
-    changed_.notify_one();
-  }
-  bool interrupted() const {
-    std::lock_guard lock(mutex_);
-    return interrupted_;
-  }
-  /// The next event; nothing when interrupted, or after `wait_ms`.
-  std::optional<SwarmEvent> next(TimeMs wait_ms) {
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, std::chrono::milliseconds(wait_ms), [this] { return interrupted_ || !events_.empty(); });
-    if (interrupted_ || events_.empty()) return std::nullopt;
-    SwarmEvent event = std::move(events_.front());
-    events_.pop_front();
-    return event;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<SwarmEvent> events_;
-  bool interrupted_ = false;
-};
-
 /// One `get`: the download, and with --verify the search for its proof.
 class GetCommand {
  public:
@@ -166,7 +130,7 @@ std::string proof_text(const Proof& proof) {
   std::map<NodeKey, std::int64_t> farmers;
   for (const auto& [unit, signers] : proof.signers)
     for (const NodeKey& key : signers) ++farmers[key];
-  std::string text = "verified  " + std::to_string(proof.signers.size()) + " units, each signed by at least " + std::to_string(proof.fewest) + " farmers (the offer asked for " + std::to_string(proof.offer.agree) + ")\n";
+  std::string text = "verified  " + std::to_string(proof.signers.size()) + " units, each signed by at least " + std::to_string(proof.fewest) + " farmers (the offer asked for " + std::to_string(proof.offer.agree) + (proof.offer.adaptive ? ", or one that its requester had found right before" : "") + ")\n";
   for (const auto& [key, units] : farmers) text += "          " + to_hex(key) + "  " + std::to_string(units) + " units\n";
   return text + "          offered by " + to_hex(proof.offer.requester) + "; whether you trust these keys is yours to say\n";
 }
@@ -242,6 +206,7 @@ Result<FetchDone> GetCommand::fetch(FetchTorrent request) {
     if (!event) continue;
     meet(*event);
     if (auto* moved = std::get_if<FetchProgress>(&*event)) output_.progress_bytes("download", moved->done_bytes, moved->total_bytes);
+    if (auto* gone = std::get_if<PeerUnreachable>(&*event)) output_.problem(warning_of(*gone));
     if (auto* done = std::get_if<FetchDone>(&*event)) return std::move(*done);
     if (auto* failed = std::get_if<FetchFailed>(&*event))
       return fail(failed->reason.starts_with("nobody") ? Code::timeout : Code::refused, "cannot download it: " + failed->reason);

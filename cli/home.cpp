@@ -74,6 +74,13 @@ std::string Home::command(const std::string& rest) const {
   return "tnode --home " + (plain ? dir_ : "'" + shown + "'") + " " + rest;
 }
 
+Result<std::int64_t> Home::free_bytes() const {
+  std::error_code ec;
+  const auto space = std::filesystem::space(dir_, ec);
+  if (ec) return fail(Code::io, "the home " + dir_ + " cannot be looked at: " + ec.message());
+  return static_cast<std::int64_t>(space.available);
+}
+
 Result<KeyPair> Home::existing_key() const { return read_key(key_path()); }
 
 Result<KeyPair> Home::key() const {

@@ -18,6 +18,8 @@ class Home {
   Result<KeyPair> key() const;
   /// The key when there is one, else `not_found`.
   Result<KeyPair> existing_key() const;
+  /// Bytes that this user can still write below the folder.
+  Result<std::int64_t> free_bytes() const;
 
   const std::string& dir() const { return dir_; }
   std::string config_path() const { return config_dir_ + "/config.yaml"; }
@@ -29,6 +31,7 @@ class Home {
   /// A task's bundle is <task_dir>/<name>/, its torrent <task_dir>/torrent: written last, so its presence says that the bundle is whole.
   std::string task_dir(const TaskId& task) const { return dir_ + "/tasks/" + to_hex(task); }
   std::string result_dir(const ResultId& result) const { return dir_ + "/results/" + to_hex(result); }
+  std::string segment_dir(const Hash& bundle) const { return dir_ + "/chains/" + to_hex(bundle); }  ///< blocks of this chain and of chains that were audited
   std::string input_dir(const Hash& foreign) const { return dir_ + "/inputs/" + to_hex(foreign); }
   /// How a user calls this program for this home: "tnode status ID", with --home when it was given.
   std::string command(const std::string& rest) const;

@@ -6,29 +6,42 @@
 #include "cli/commands.h"
 #include "cli/home.h"
 #include "cli/node.h"
-#include "cli/output.h"
+#include "cli/ledger_command.h"
 #include "cli/task_record.h"
 #include "core/amount.h"
+#include "core/chain_file.h"
 
 namespace tnode {
 namespace {
 
 constexpr std::size_t history_page = 1000;
 
-Result<std::unique_ptr<Store>> open_for_reading(const GlobalOptions& global, NodeKey& own) {
+}  // namespace
+
+Result<OpenLedger> open_ledger(const GlobalOptions& global) {
   auto home = Home::find(global.home);
   if (!home) return home.error();
   auto key = home->existing_key();
   if (!key) return key.error();
-  own = key->key();
-  return open_store_for_reading(*home);
+  auto store = open_store_for_reading(*home);
+  if (!store) return store.error();
+  return OpenLedger{key->key(), std::move(*store)};
 }
 
-Json json_of(const Block& block) {
-  Json json{{"seq", block.seq}, {"id", to_hex(block_id(block))}, {"type", block_word(block.type)}, {"time", static_cast<double>(block.time_ms) / 1000.0}};
-  if (!block.counterparty.is_zero()) json["counterparty"] = to_hex(block.counterparty);
-  json.update(Json{{"amount_micro", block.amount}, {"balance_micro", block.balance}, {"held_micro", block.held}, {"ref", to_hex(block.ref)}});
-  return json;
+void scan_own(const Store& store, const std::function<void(const Block&)>& each) {
+  for (std::uint64_t from = 0;;) {
+    const auto page = store.history(from, history_page);
+    for (const Block& block : page) each(block);
+    if (page.size() < history_page) return;
+    from = page.back().seq + 1;
+  }
+}
+
+std::optional<TaskId> task_of(const Store& store, const Block& block) {
+  if (block.ref.is_zero()) return std::nullopt;
+  auto task = store.get(task_of_ref_bucket, block.ref.view());
+  if (!task || task->size() != 32) return std::nullopt;
+  return *TaskId::from_bytes(*task);
 }
 
 std::string time_text(TimeMs time_ms) {
@@ -40,13 +53,18 @@ std::string time_text(TimeMs time_ms) {
   return text;
 }
 
-}  // namespace
+Result<NodeKey> parse_node_key(const std::string& text) {
+  auto bytes = from_hex(text);
+  auto key = bytes ? NodeKey::from_bytes(*bytes) : Result<NodeKey>(bytes.error());
+  if (!key) return fail(Code::invalid, "'" + text + "' is no key of a node: it has 64 hex digits (`tnode key show` prints one's own)");
+  return key;
+}
 
 int run_ledger_balance(const GlobalOptions& global) {
-  NodeKey own;
-  auto store = open_for_reading(global, own);
-  if (!store) return fail_with(store.error());
-  const Balance b = (*store)->balance();
+  auto ledger = open_ledger(global);
+  if (!ledger) return fail_with(ledger.error());
+  const NodeKey own = ledger->own;
+  const Balance b = ledger->store->balance();
   std::string text = "key       " + to_hex(own) + "\nbalance   " + format_credits(b.balance_micro) + " credits\nheld      " + format_credits(b.held_micro) + "\nfree      " +
                      format_credits(b.balance_micro - b.held_micro + b.line_micro) + "  (line " + format_credits(b.line_micro) + ")\n";
   if (b.unclaimed_micro) text += "unclaimed " + format_credits(b.unclaimed_micro) + "  (paid to this node and not yet in its chain)\n";
@@ -56,62 +74,40 @@ int run_ledger_balance(const GlobalOptions& global) {
   return exit_done;
 }
 
-int run_ledger_history(const GlobalOptions& global) {
-  NodeKey own;
-  auto store = open_for_reading(global, own);
-  if (!store) return fail_with(store.error());
-  Json blocks = Json::array();
-  std::string text, ids;
-  for (std::uint64_t from = 0;;) {
-    auto page = (*store)->history(from, history_page);
-    for (const Block& block : page) {
-      blocks.push_back(json_of(block));
-      char line[256];
-      std::snprintf(line, sizeof line, "%6llu  %s  %-8s %14s  balance %14s  held %12s  %s\n", static_cast<unsigned long long>(block.seq), time_text(block.time_ms).c_str(), std::string(block_word(block.type)).c_str(),
-                    format_credits(block.amount).c_str(), format_credits(block.balance).c_str(), format_credits(block.held).c_str(), block.counterparty.is_zero() ? "" : short_hex(block.counterparty).c_str());
-      text += line;
-      ids += (ids.empty() ? "" : "\n") + to_hex(block_id(block));
-    }
-    if (page.size() < history_page) break;
-    from = page.back().seq + 1;
-  }
-  Output(global).answer(Json{{"key", to_hex(own)}, {"blocks", blocks}}, text, ids);
+namespace {
+
+/// Everything that a stranger would check, from the bytes alone: opening the store compared its rows, this replays the chain with every
+/// signature and joins each payment with its other half.
+int audit_own(const GlobalOptions& global, const OpenLedger& ledger) {
+  auto report = verify_chain_file(export_blocks(*ledger.store));
+  if (!report) return fail_with(report.error());
+  const Balance b = ledger.store->balance();
+  const auto& r = *report;
+  if (r.unproved_micro != 0) return fail_with(fail(Code::invalid, format_credits(r.unproved_micro) + " credits were booked without the DEBIT behind them"));
+  std::string text = "key       " + to_hex(ledger.own) + "\nblocks    " + std::to_string(r.chain.blocks()) + ", all linked, signed and adding up\nbalance   " + format_credits(b.balance_micro) + " credits\nearned    " +
+                     format_credits(r.earned_micro) + " by " + std::to_string(r.credits) + " CREDITs, each with its DEBIT\npaid      " + format_credits(r.paid_micro) + " by " + std::to_string(r.debits) + " DEBITs, " +
+                     std::to_string(r.debits_receipted) + " of them with a receipt\n";
+  Output(global).answer(Json{{"key", to_hex(ledger.own)}, {"blocks", b.blocks}, {"signatures", r.signatures}, {"balance_micro", b.balance_micro}, {"earned_micro", r.earned_micro}, {"paid_micro", r.paid_micro},
+                             {"credits", r.credits}, {"debits", r.debits}, {"debits_receipted", r.debits_receipted}, {"good", true}}, text, to_hex(ledger.own));
   return exit_done;
 }
 
-int run_ledger_audit(const GlobalOptions& global, const std::string& key_text) {
-  NodeKey own;
-  // Opening replays the own chain: every link, every balance, the head's signature.
-  auto store = open_for_reading(global, own);
-  if (!store) return fail_with(store.error());
-  const Balance b = (*store)->balance();
-  if (key_text.empty() || key_text == to_hex(own)) {
-    std::uint64_t signatures = 0;
-    for (std::uint64_t from = 0;;) {
-      auto page = (*store)->history(from, history_page);
-      for (const Block& block : page) {
-        if (!verify_block(block)) return fail_with(fail(Code::invalid, "block " + std::to_string(block.seq) + " has a wrong signature"));
-        ++signatures;
-      }
-      if (page.size() < history_page) break;
-      from = page.back().seq + 1;
+}  // namespace
+
+int run_ledger_audit(const GlobalOptions& global, const std::string& key_text, const std::string& wait) {
+  if (!key_text.empty()) {
+    auto key = parse_node_key(key_text);
+    if (!key) {
+      (void)fail_with(key.error());
+      return exit_usage;
     }
-    Output(global).answer(Json{{"key", to_hex(own)}, {"blocks", b.blocks}, {"signatures", signatures}, {"balance_micro", b.balance_micro}, {"good", true}},
-                          "key       " + to_hex(own) + "\nblocks    " + std::to_string(b.blocks) + ", all linked, signed and adding up\nbalance   " + format_credits(b.balance_micro) + " credits\n", to_hex(own));
-    return exit_done;
+    auto home = Home::find(global.home);
+    auto own = home ? home->existing_key() : Result<KeyPair>(home.error());
+    if (!own || own->key() != *key) return audit_stranger(global, *key, wait);
   }
-  auto bytes = from_hex(key_text);
-  auto key = bytes ? NodeKey::from_bytes(*bytes) : Result<NodeKey>(fail(Code::invalid, ""));
-  if (!key) {
-    (void)fail_with(fail(Code::invalid, "a node's key has 64 hex digits"));
-    return exit_usage;
-  }
-  const auto known = (*store)->known_of(*key);
-  std::string text = "key       " + key_text + "\nblocks    " + std::to_string(known.blocks) + " seen by this node\npaid us   " + format_credits(known.paid_to_us_micro) + " credits\nwe paid   " +
-                     format_credits(known.received_from_us_micro) + " credits\n";
-  if (known.forked) text += "FORKED    it signed two histories; both halves are kept\n";
-  Output(global).answer(Json{{"key", key_text}, {"blocks", known.blocks}, {"paid_to_us_micro", known.paid_to_us_micro}, {"received_from_us_micro", known.received_from_us_micro}, {"forked", known.forked}}, text, key_text);
-  return known.forked ? exit_error : exit_done;
+  auto ledger = open_ledger(global);
+  if (!ledger) return fail_with(ledger.error());
+  return audit_own(global, *ledger);
 }
 
 int run_key_show(const GlobalOptions& global) {

@@ -68,6 +68,9 @@ int run(int argc, char** argv) {
   farm_command->add_option("--when", farm.when, "always, or idle: only while nobody else works at the machine")
       ->check(CLI::IsMember({"always", "idle"}).description(""))->option_text("WHEN")->take_last();
   farm_command->add_option("--runtime-cache", farm.runtime_cache, "What runtimes of tasks may take on disk; 0: only tasks with `runtime: host`")->type_name("SIZE")->capture_default_str()->take_last();
+  farm_command->add_option("--line", farm.credit.line, "How far below zero the chain of a key without a line of its own may stand")->type_name("CREDITS")->capture_default_str()->take_last();
+  farm_command->add_option("--stranger-cap", farm.credit.stranger_cap, "What all keys that have no line here may owe together, beyond what was earned")->type_name("CREDITS")->capture_default_str()->take_last();
+  farm_command->add_option("--line-of", farm.credit.lines, "What one key may owe by itself; it is no stranger then")->type_name("KEY=CREDITS")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   farm_command->add_flag("--once", farm.once, "Leave when nothing is left to do");
   farm_command->callback([&] { status = run_farm(global, farm); });
 
@@ -94,12 +97,54 @@ int run(int argc, char** argv) {
   ledger_command->require_subcommand(1);
   ledger_command->fallthrough();
   ledger_command->add_subcommand("balance", "This node's balance")->fallthrough()->callback([&] { status = run_ledger_balance(global); });
-  ledger_command->add_subcommand("history", "This node's blocks")->fallthrough()->callback([&] { status = run_ledger_history(global); });
-  std::string audited;
+  HistoryOptions history;
+  auto* history_command = ledger_command->add_subcommand("history", "This node's blocks");
+  history_command->fallthrough();
+  history_command->add_option("--task", history.task, "Only those of one task: its id, a prefix of it, or 'last'")->type_name("ID")->take_last();
+  history_command->add_option("--with", history.with, "Only dealings with one node: its key or a prefix of it")->type_name("KEY")->take_last();
+  history_command->add_option("--type", history.type, "Only genesis, hold, release, debit, credit or checkpoint")->type_name("TYPE")->take_last();
+  history_command->add_option("--since", history.since, "Not before: 2026-11-21, \"2026-11-21 08:00\", or how long ago: 2h, 30d")->type_name("TIME")->take_last();
+  history_command->add_option("--until", history.until, "Before: in the same forms")->type_name("TIME")->take_last();
+  history_command->add_flag("--csv", history.csv, "Comma-separated values, amounts in micro-credits");
+  history_command->callback([&] { status = run_ledger_history(global, history); });
+  PayOptions pay;
+  auto* pay_command = ledger_command->add_subcommand("pay", "Pay a node outside of a task");
+  pay_command->fallthrough();
+  pay_command->add_option("key", pay.key, "The payee's key")->required()->type_name("KEY");
+  pay_command->add_option("amount", pay.amount, "Credits")->required()->type_name("AMOUNT");
+  pay_command->add_option("--wait", pay.wait, "How long to wait for the receipt")->type_name("DURATION")->capture_default_str()->take_last();
+  pay_command->callback([&] { status = run_ledger_pay(global, pay); });
+  std::string window = "7d";
+  auto* forecast_command = ledger_command->add_subcommand("forecast", "Where the balance is heading");
+  forecast_command->fallthrough();
+  forecast_command->add_option("--window", window, "How far back to look")->type_name("DURATION")->capture_default_str()->take_last();
+  forecast_command->callback([&] { status = run_ledger_forecast(global, window); });
+  std::string blocks_file;
+  auto with_file = [&](const char* name, const char* what, int (*run_it)(const GlobalOptions&, const std::string&)) {
+    auto* command = ledger_command->add_subcommand(name, what);
+    command->fallthrough();
+    command->add_option("file", blocks_file, "A file of blocks")->required()->type_name("FILE");
+    command->callback([&, run_it] { status = run_it(global, blocks_file); });
+  };
+  with_file("export", "Write this node's chain and its receipts to a file", run_ledger_export);
+  with_file("verify", "Check a chain that somebody exported", run_ledger_verify);
+  with_file("import", "Check another node's exported chain and keep its blocks as evidence", run_ledger_import);
+  std::string trusted;
+  auto* trust_command = ledger_command->add_subcommand("trust", "Who may owe this node how much, and why");
+  trust_command->fallthrough();
+  trust_command->add_option("key", trusted, "A node's key (default: everyone known)")->type_name("KEY");
+  trust_command->callback([&] { status = run_ledger_trust(global, trusted); });
+  std::string reputed;
+  auto* reputation_command = ledger_command->add_subcommand("reputation", "What this node saw of farmers, and what follows from it");
+  reputation_command->fallthrough();
+  reputation_command->add_option("key", reputed, "A node's key (default: all)")->type_name("KEY");
+  reputation_command->callback([&] { status = run_ledger_reputation(global, reputed); });
+  std::string audited, audit_wait = "20s";
   auto* audit_command = ledger_command->add_subcommand("audit", "Check this node's chain, or what is known of another key");
   audit_command->fallthrough();
   audit_command->add_option("key", audited, "A node's key")->type_name("KEY");
-  audit_command->callback([&] { status = run_ledger_audit(global, audited); });
+  audit_command->add_option("--wait", audit_wait, "How long to look for the key's published head; 0s: only what is here")->type_name("DURATION")->capture_default_str()->take_last();
+  audit_command->callback([&] { status = run_ledger_audit(global, audited, audit_wait); });
 
   DevnetOptions devnet;
   auto* devnet_command = app.add_subcommand("devnet", "Everything at once on this machine: a private DHT, farmers, a requester, the result");

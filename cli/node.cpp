@@ -3,14 +3,26 @@
 #include <algorithm>
 #include <chrono>
 
+#include "cli/chain_publisher.h"
 #include "cli/farmer_role.h"
 #include "cli/requester_role.h"
 #include "cli/task_record.h"
+#include "core/addressee.h"
 
 namespace tnode {
 namespace {
 
 constexpr int worker_threads = 2;  // hashing and copying beside the loop
+
+/// Rows that weigh nothing any more.
+void forget_old_evidence(Node& node) {
+  std::vector<Bytes> old;
+  node.store().scan(evidence_bucket, [&](std::string_view name, std::string_view value) {
+    EvidenceRow row;
+    if (!decode_evidence(name, value, row) || row.day < evidence_day(wall_clock_ms()) - evidence_kept_days) old.emplace_back(name);
+  });
+  for (const Bytes& name : old) node.carry(Erase{evidence_bucket, name});
+}
 
 }  // namespace
 
@@ -37,6 +49,11 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options, std::unique_ptr<E
     if (name.size() != 64) return;
     node->unclaimed_[*NodeKey::from_bytes(name.substr(0, 32))][*AwardId::from_bytes(name.substr(32))] = Bytes(frame);
   });
+  for (const Fraud& fraud : node->store_->frauds()) node->caught_[fraud.key] = fraud.rule;
+  node->store_->scan(false_proof_bucket, [&](std::string_view name, std::string_view why) {
+    if (name.size() == 32) node->caught_[*NodeKey::from_bytes(name)] = std::string(why);
+  });
+  forget_old_evidence(*node);
   node->options_.swarm.data_dir = node->home().dir();
   node->options_.swarm.key_seed = node->key().seed();
   node->now_ = wall_clock_ms();
@@ -45,6 +62,7 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options, std::unique_ptr<E
   if (!swarm) return swarm.error();
   node->swarm_ = std::move(*swarm);
   for (int i = 0; i < worker_threads; ++i) node->workers_.emplace_back([self] { self->work_loop(); });
+  node->publisher_ = std::make_unique<ChainPublisher>(*node);
   if (node->executor_)
     node->executor_->on_report([self](ExecutionReport report) {
       self->post([self, report = std::move(report)] { if (self->farmer_) self->farmer_->on_report(report); });
@@ -65,11 +83,13 @@ Node::~Node() {
 
 void Node::add(std::unique_ptr<FarmerRole> role) {
   farmer_ = std::move(role);
+  for (const auto& [key, rule] : caught_) farmer_->hear(KeyCaught{key, rule});
   for (const NodeKey& key : peers_up_) farmer_->hear(PeerCame{key});
 }
 
 void Node::add(std::unique_ptr<RequesterRole> role) {
   requesters_.push_back(std::move(role));
+  for (const auto& [key, rule] : caught_) requesters_.back()->hear(KeyCaught{key, rule});
   for (const NodeKey& key : peers_up_) requesters_.back()->hear(PeerCame{key});
 }
 
@@ -148,6 +168,7 @@ Result<void> Node::drain(std::vector<std::function<void()>> actions) {
   for (bool again = true; again && !fatal_;) {
     again = farmer_ && farmer_->step();
     for (auto& requester : requesters_) again = requester->step() || again;
+    again = tell_frauds() || again;
   }
   if (!fatal_ && transaction_) {
     if (auto committed = store_->commit(); !committed) give_up(committed.error());
@@ -180,6 +201,15 @@ void Node::carry(const Erase& effect) {
   if (auto erased = writing().erase(effect.bucket, effect.key); !erased) give_up(erased.error());
 }
 
+void Node::witness(const Witness& seen) {
+  EvidenceRow row{seen.farmer, evidence_day(now_), {}};
+  const Bytes name = evidence_name(row.key, row.day);
+  if (auto value = store_->get(evidence_bucket, name)) (void)decode_evidence(name, *value, row);
+  row.evidence.add(seen.sight, seen.units);
+  carry(Save{evidence_bucket, name, encode_evidence(row.evidence)});
+  for (auto& requester : requesters_) requester->hear(Witnessed{row});
+}
+
 void Node::offer(const StoredBundle& bundle, Twin twin) {
   after_commit([this, bundle, twin] {
     swarm_->seed({bundle.torrent.bytes, bundle.parent_dir, true});
@@ -207,6 +237,7 @@ void Node::on(const PeerUp& event) {
   peers_up_.push_back(event.key);
   if (farmer_) farmer_->hear(PeerCame{event.key});
   for (auto& requester : requesters_) requester->hear(PeerCame{event.key});
+  tell_frauds_to(event.key);
   // A payment whose receipt never came is said again.
   if (auto debts = unclaimed_.find(event.key); debts != unclaimed_.end())
     for (const auto& [award, frame] : debts->second)
@@ -225,50 +256,27 @@ void Node::on(const MessageIn& event) {
     carry(Send{event.from, RefuseMessage{Refuse{Hash{}, "bad_message", message.error().message}}});
     return;
   }
-  route(event.from, std::move(*message));
+  route(event.from, *message);
 }
 
-void Node::route(const NodeKey& from, Message message) {
-  auto to_farmer = [&] { if (farmer_) farmer_->hear(MessageCame{from, std::move(message)}); };
-  auto to_owner = [&](const AwardId& award) {
+void Node::route(const NodeKey& from, const Message& message) {
+  const Addressee to = addressee_of(message);
+  if (to.node) take(from, message);
+  if (to.award) {
     for (auto& requester : requesters_)
-      if (requester->owns(award)) return requester->hear(MessageCame{from, std::move(message)});
-    carry(Send{from, RefuseMessage{Refuse{rename_id<Hash>(award), "lease_over", "no such award is open here"}}});
-  };
-  auto to_requesters = [&] { for (auto& requester : requesters_) requester->hear(MessageCame{from, message}); };
-  if (auto* accept = std::get_if<AcceptMessage>(&message)) return to_owner(AwardId(accept->accept.award));
-  if (auto* commit = std::get_if<CommitMessage>(&message)) {
-    auto body = decode_commit(commit->commit.body);
-    return body ? to_owner(body->award) : to_requesters();
+      if (requester->owns(*to.award)) return requester->hear(MessageCame{from, message});
+    return carry(Send{from, RefuseMessage{Refuse{rename_id<Hash>(*to.award), "lease_over", "no such award is open here"}}});
   }
-  if (auto* reveal = std::get_if<RevealMessage>(&message)) {
-    auto body = decode_reveal(reveal->reveal.body);
-    return body ? to_owner(body->award) : to_requesters();
-  }
-  if (auto* credit = std::get_if<CreditMessage>(&message)) {
-    take_credit(from, credit->credit);
-    return to_requesters();
-  }
-  if (auto* ask = std::get_if<AskCertificateMessage>(&message)) return answer_about_certificate(from, ask->ask.result);
-  if (std::holds_alternative<BidMessage>(message) || std::holds_alternative<MirroredMessage>(message)) return to_requesters();
-  if (std::holds_alternative<RefuseMessage>(message)) to_requesters();
-  to_farmer();
+  if (to.every_requester)
+    for (auto& requester : requesters_) requester->hear(MessageCame{from, message});
+  if (to.farmer && farmer_) farmer_->hear(MessageCame{from, message});
 }
 
-void Node::take_credit(const NodeKey& from, const Credit& credit) {
-  auto block = decode_block(credit.block);
-  auto refuse = [&](const std::string& why) {
-    carry(Send{from, RefuseMessage{Refuse{rename_id<Hash>(credit.award), "bad_block", why}}});
-  };
-  if (!block) return refuse(block.error().message);
-  if (block->type != BlockType::credit || block->key != from || block->counterparty != key().key() || !verify_block(*block))
-    return refuse("it is not the sender's CREDIT on a DEBIT of ours");
-  if (auto kept = writing().keep_foreign(*block); !kept) return kept.error().code == Code::io ? give_up(kept.error()) : refuse(kept.error().message);
-  if (auto debts = unclaimed_.find(from); debts != unclaimed_.end()) {
-    debts->second.erase(credit.award);
-    if (debts->second.empty()) unclaimed_.erase(debts);
-  }
-  carry(Erase{"unclaimed", Bytes(from.view()) + Bytes(credit.award.view())});
+void Node::take(const NodeKey& from, const Message& message) {
+  if (auto* credit = std::get_if<CreditMessage>(&message)) take_credit(from, credit->credit);
+  if (auto* payment = std::get_if<PaymentMessage>(&message)) take_payment(from, payment->payment);
+  if (auto* fraud = std::get_if<FraudMessage>(&message)) take_fraud(from, fraud->fraud);
+  if (auto* ask = std::get_if<AskCertificateMessage>(&message)) answer_about_certificate(from, ask->ask.result);
 }
 
 void Node::remember_certificate(const ResultId& result, const Torrent& certificate) {
@@ -301,6 +309,12 @@ void Node::on(const FetchProgress& event) {
   for (auto& each : it->second)
     if (each.progress) each.progress(event);
 }
+
+void Node::on(const PeerUnreachable& event) {
+  if (unreachable_) unreachable_(event);
+}
+
+void Node::on(const ItemPublished& event) { publisher_->heard(event); }
 
 void Node::on(const SwarmProblem& event) {
   if (problem_) problem_(event.what);

@@ -14,12 +14,15 @@
 
 #include "cli/results.h"
 #include "core/effects.h"
+#include "core/payment.h"
+#include "core/requester.h"
 #include "executor/executor.h"
 #include "ledger/store.h"
 #include "swarm/swarm.h"
 
 namespace tnode {
 
+class ChainPublisher;
 class FarmerRole;
 class RequesterRole;
 
@@ -74,6 +77,12 @@ class Node {
   void offer(const StoredBundle& bundle, Twin twin);
   /// From now on whoever asks for the proof of `result` is told of this bundle.
   void remember_certificate(const ResultId& result, const Torrent& certificate);
+  /// Pays outside of a task and tells the payee, now or when it is met. Asked for twice, it is paid once.
+  Result<Block> pay(const Payment& payment);
+  /// Adds to the day's row about a farmer; every task of this node hears the row.
+  void witness(const Witness& seen);
+  /// An own DEBIT was written: its payee may have more done here.
+  void we_paid(const Block& debit);
   /// Who wants to know when a torrent is here or lost; once, by v2 hash.
   using FetchEnd = std::function<void(const FetchDone*, const std::string& problem)>;
   void fetch(FetchTorrent request, FetchEnd end, std::function<void(const FetchProgress&)> progress = {});
@@ -85,6 +94,7 @@ class Node {
   void on_drained(std::function<void()> action) { drained_ = std::move(action); }
   /// Swarm problems and the like: one line for the log.
   void on_problem(std::function<void(const std::string&)> action) { problem_ = std::move(action); }
+  void on_unreachable(std::function<void(const PeerUnreachable&)> action) { unreachable_ = std::move(action); }
 
  private:
   Node() = default;
@@ -96,9 +106,18 @@ class Node {
   void on(const FetchDone& event);
   void on(const FetchFailed& event);
   void on(const FetchProgress& event);
+  void on(const ItemPublished& event);
+  void on(const ItemFound&) {}  // a node publishes; audits look up
   void on(const SwarmProblem& event);
-  void route(const NodeKey& from, Message message);
+  void on(const PeerUnreachable& event);
+  void route(const NodeKey& from, const Message& message);
+  void take(const NodeKey& from, const Message& message);  // what the node itself is asked or told
   void take_credit(const NodeKey& from, const Credit& credit);
+  void take_payment(const NodeKey& from, const PaymentNotice& notice);
+  void take_fraud(const NodeKey& from, const FraudNotice& notice);
+  bool tell_frauds();
+  void tell_frauds_to(const NodeKey& peer);
+  void hear_caught(const NodeKey& key, const std::string& rule);
   void answer_about_certificate(const NodeKey& from, const ResultId& result);
   TimeMs next_deadline() const;
   void work_loop();
@@ -108,14 +127,17 @@ class Node {
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<FarmerRole> farmer_;
+  std::unique_ptr<ChainPublisher> publisher_;
   std::vector<std::unique_ptr<RequesterRole>> requesters_;
   std::vector<NodeKey> peers_up_;
+  std::map<NodeKey, std::string> caught_;  // keys that are refused, and why
   std::map<NodeKey, std::map<AwardId, Bytes>> unclaimed_;  // DEBITs whose CREDIT was not seen: frames to say again
   struct Waiting { FetchEnd end; std::function<void(const FetchProgress&)> progress; };
   std::map<Hash, std::vector<Waiting>> fetches_;
   std::multimap<TimeMs, std::function<void()>> timers_;
   std::function<void()> drained_;
   std::function<void(const std::string&)> problem_;
+  std::function<void(const PeerUnreachable&)> unreachable_;
 
   TimeMs now_ = 0;
   std::atomic<bool> leaving_ = false;
@@ -131,5 +153,14 @@ class Node {
   std::vector<std::thread> workers_;
   std::unique_ptr<Swarm> swarm_;  // last: it stops first
 };
+
+/// Why a payment that another process asked for was not made, by its ref.
+inline constexpr const char* payment_refused_bucket = "payment_refused";
+/// Keys that handed over proofs that prove nothing, and what was wrong with them.
+inline constexpr const char* false_proof_bucket = "false_proof";
+/// Proofs told to a peer that comes, at most; and keys that others may have us remember.
+inline constexpr std::size_t most_frauds_told = 64, most_caught = 100'000;
+/// Which task a payment is for, by the ref of its blocks.
+inline constexpr const char* task_of_ref_bucket = "task_of_ref";
 
 }  // namespace tnode

@@ -26,6 +26,8 @@ enum ExitStatus : int {
 
 /// Swarm options from what was given; names are resolved, so that the loopback profile sees literal addresses. `invalid` for a malformed address.
 Result<SwarmOptions> swarm_options(const GlobalOptions& options);
+/// What a user hears whose --peer does not answer.
+std::string warning_of(const PeerUnreachable& event);
 
 /// The long names of the program's options, without dashes.
 struct KnownOptions { std::vector<std::string> global; std::map<std::string, std::vector<std::string>> of_command; };

@@ -1,15 +1,9 @@
 #include "cli/pack.h"
 
-#include <signal.h>
-#include <unistd.h>
-
-#include <atomic>
-#include <cerrno>
-#include <cstdlib>
 #include <filesystem>
-#include <vector>
 
 #include "cli/bundle_disk.h"
+#include "cli/scratch_folder.h"
 #include "core/bundle_paths.h"
 
 namespace tnode {
@@ -18,42 +12,16 @@ namespace {
 
 std::string task_name(std::string_view manifest) { return "tnode-" + to_hex(sha256(manifest).view().substr(0, 8)); }
 
-/// Half-packed folders go away whatever happens.
-struct Scratch {
-  explicit Scratch(std::string folder) : path(std::move(folder)) {}
-  ~Scratch() {
-    std::error_code ec;
-    fs::remove_all(path, ec);
-  }
-  std::string path;
-};
-
-constexpr std::string_view scratch_prefix = "pack-";
-
-/// What packers that were killed left behind: named by their process, which is gone.
-void clear_abandoned(const std::string& work_dir) {
-  std::error_code ec;
-  std::vector<fs::path> abandoned;
-  for (const auto& entry : fs::directory_iterator(work_dir, ec)) {
-    const std::string name = entry.path().filename().string();
-    if (!name.starts_with(scratch_prefix)) continue;
-    const int process = std::atoi(name.c_str() + scratch_prefix.size());
-    if (process > 0 && kill(process, 0) != 0 && errno == ESRCH) abandoned.push_back(entry.path());
-  }
-  for (const auto& path : abandoned) fs::remove_all(path, ec);
-}
-
 }  // namespace
 
 Result<StoredBundle> pack_task(const Home& home, const TaskFile& task) {
   const Bytes manifest = encode_manifest(task.spec);
   const std::string name = task_name(manifest);
-  clear_abandoned(home.work_dir());
-  static std::atomic<unsigned> count{0};  // the watch folder's tasks are packed side by side
-  Scratch scratch(home.work_dir() + "/" + std::string(scratch_prefix) + std::to_string(getpid()) + "-" + std::to_string(count++));
-  const std::string dir = scratch.path + "/" + name;
+  sweep_scratch_folders(home.work_dir());
+  auto scratch = ScratchFolder::make(home.work_dir());
+  if (!scratch) return scratch.error();
+  const std::string dir = scratch->path() + "/" + name;
   std::error_code ec;
-  fs::remove_all(scratch.path, ec);
   fs::create_directories(dir, ec);
   if (ec) return fail(Code::io, "cannot make the folder " + dir + ": " + ec.message());
   for (const auto& input : task.inputs) {

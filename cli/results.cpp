@@ -39,9 +39,8 @@ Result<StoredBundle> move_into_place(const std::string& from, const Torrent& tor
   return keep_bundle(torrent, parent_dir);
 }
 
-/// Writes a bundle that is in memory to its place among the results.
-Result<StoredBundle> keep_files(const Home& home, const Torrent& torrent, const std::vector<MemoryFile>& files) {
-  const std::string parent = home.result_dir(rename_id<ResultId>(torrent.v2_hash));
+/// Writes a bundle that is in memory to its place.
+Result<StoredBundle> keep_files(const std::string& parent, const Torrent& torrent, const std::vector<MemoryFile>& files) {
   if (auto there = find_bundle(parent)) return there;
   for (const auto& file : files) {
     fs::path path = fs::path(parent) / torrent.name / file.path;  // build_torrent refused names that lead elsewhere
@@ -141,7 +140,16 @@ Result<StoredBundle> keep_certificate(const Home& home, const Certificate& certi
   const std::vector<MemoryFile> files{{certificate_file, false, bytes}, {"manifest", false, manifest}};
   auto torrent = torrent_of_memory(certificate_name(manifest), files);
   if (!torrent) return torrent.error();
-  return keep_files(home, *torrent, files);
+  return keep_files(home.result_dir(rename_id<ResultId>(torrent->v2_hash)), *torrent, files);
+}
+
+Result<StoredBundle> keep_segment(const Home& home, const SegmentManifest& manifest, const Bytes& blocks, const Bytes& halves) {
+  const Bytes text = encode_segment_manifest(manifest);
+  std::vector<MemoryFile> files{{segment_blocks_file, false, blocks}, {"manifest", false, text}};
+  if (!halves.empty()) files.push_back({segment_halves_file, false, halves});
+  auto torrent = torrent_of_memory(segment_name(text), files);
+  if (!torrent) return torrent.error();
+  return keep_files(home.segment_dir(torrent->v2_hash), *torrent, files);
 }
 
 Result<Certificate> read_certificate(const StoredBundle& bundle) {
@@ -160,7 +168,7 @@ Result<StoredBundle> keep_inline_result(const Home& home, const ResultId& agreed
   auto torrent = torrent_of_memory(result_name(manifest), contents);
   if (!torrent) return torrent.error();
   if (rename_id<ResultId>(torrent->v2_hash) != agreed) return fail(Code::invalid, "the files sent are not the agreed result");
-  return keep_files(home, *torrent, contents);
+  return keep_files(home.result_dir(agreed), *torrent, contents);
 }
 
 }  // namespace tnode

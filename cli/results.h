@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cli/home.h"
+#include "core/published_chain.h"
 #include "core/certificate.h"
 #include "core/torrent.h"
 
@@ -30,6 +31,8 @@ Result<void> write_torrent_and_twin(const StoredBundle& bundle, const std::strin
 
 /// Packs a certificate as a bundle of its own, in its place in the home.
 Result<StoredBundle> keep_certificate(const Home& home, const Certificate& certificate, const TaskId& task);
+/// Packs blocks of a chain as a bundle of their own, in its place in the home.
+Result<StoredBundle> keep_segment(const Home& home, const SegmentManifest& manifest, const Bytes& blocks, const Bytes& halves);
 /// The certificate in such a bundle.
 Result<Certificate> read_certificate(const StoredBundle& bundle);
 

@@ -12,6 +12,7 @@
 #include <fstream>
 
 #include "cli/bundle_disk.h"
+#include "cli/scratch_folder.h"
 #include "cli/runtime_store.h"
 #include "core/bundle_paths.h"
 #include "core/tree_image.h"
@@ -141,27 +142,19 @@ void Packer::write(std::string_view bytes) {
   progress_(written_);
 }
 
-/// Half-packed folders go away whatever happens.
-struct Scratch {
-  explicit Scratch(std::string folder) : path(std::move(folder)) {}
-  ~Scratch() {
-    std::error_code ec;
-    fs::remove_all(path, ec);
-  }
-  std::string path;
-};
-
 }  // namespace
 
 Result<PackedRuntime> pack_runtime(const Home& home, const std::string& dir, const std::function<void(std::int64_t)>& progress) {
   const int root = open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (root < 0) return system_error("open the folder", dir);
-  Scratch scratch(home.runtimes_dir() + "/" + runtime_scratch_prefix + std::to_string(getpid()));
+  auto scratch = ScratchFolder::make(home.runtimes_dir());
+  if (!scratch) {
+    close(root);
+    return scratch.error();
+  }
+  const std::string bundle_dir = scratch->path() + "/bundle";
   std::error_code ec;
-  fs::remove_all(scratch.path, ec);
-  fs::create_directories(scratch.path + "/bundle", ec);
-  if (ec) return fail(Code::io, "cannot make the folder " + scratch.path + ": " + ec.message());
-  const std::string bundle_dir = scratch.path + "/bundle";
+  fs::create_directories(bundle_dir, ec);
   std::ofstream out(bundle_dir + "/" + runtime_image_file, std::ios::binary | std::ios::trunc);
   Packer packer(out, progress);
   auto packed = packer.pack(root);

@@ -1,7 +1,6 @@
 #include "cli/runtime_store.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 
 #include "cli/bundle_disk.h"
 #include "cli/runtime_unpack.h"
+#include "cli/scratch_folder.h"
 
 namespace tnode {
 namespace fs = std::filesystem;
@@ -111,16 +111,13 @@ Result<std::string> set_aside_runtime(const Home& home, const RuntimeId& id, boo
 }
 
 void sweep_runtimes(const Home& home) {
+  sweep_scratch_folders(home.runtimes_dir());
   std::error_code ec;
   for (const auto& entry : fs::directory_iterator(home.runtimes_dir(), ec)) {
     const std::string name = entry.path().filename().string();
     std::error_code ignored;
     if (name.starts_with(runtime_gone_prefix)) {
       fs::remove_all(entry.path(), ignored);
-    } else if (name.starts_with(runtime_scratch_prefix)) {
-      // A `runtime pack` may be at work beside the node.
-      const auto pid = static_cast<pid_t>(std::atol(name.substr(std::string_view(runtime_scratch_prefix).size()).c_str()));
-      if (pid <= 0 || (kill(pid, 0) != 0 && errno == ESRCH)) fs::remove_all(entry.path(), ignored);
     } else {
       fs::remove_all(entry.path() / (std::string(runtime_root_name) + runtime_partial_suffix), ignored);
     }

@@ -37,7 +37,6 @@ void sweep_runtimes(const Home& home);
 
 inline constexpr const char* runtime_root_name = "root";
 inline constexpr const char* runtime_partial_suffix = ".partial";
-inline constexpr const char* runtime_scratch_prefix = "pack-";
 inline constexpr const char* runtime_gone_prefix = "gone-";
 
 }  // namespace tnode

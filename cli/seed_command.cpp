@@ -221,6 +221,7 @@ int SeedCommand::coordinate() {
   auto node = Node::start({*home_, *swarm}, nullptr);
   if (!node) return fail_with(node.error());
   node_ = std::move(*node);
+  node_->on_unreachable([this](const PeerUnreachable& event) { output_.problem(warning_of(event)); });
   node_->on_problem([this](const std::string& what) { if (output_.verbose()) output_.problem(what); });
   report_->listens(node_->swarm().listen_endpoint());
 

@@ -61,7 +61,7 @@ std::string details_of(const TaskRecord& r) {
 
 /// A node that was killed could not write that it ended.
 void say_whether_it_runs(const Home& home, TaskRecord& record) {
-  if (record.state == "running" && !Store::writer_of(home.store_path())) record.state = "interrupted";
+  if (record.state == "running" && !Store::has_writer(home.store_path())) record.state = "interrupted";
 }
 
 struct Found { Home home; std::unique_ptr<Store> store; TaskRecord record; };
@@ -115,7 +115,7 @@ int run_explain(const GlobalOptions& global, const std::string& id) {
   else if (!r.waiting_for.empty()) why = r.waiting_for;
   else if (r.explain.empty()) why = "no farmer was met yet; is the DHT reachable, or does a --peer help? (tnode doctor)";
   else if (r.leased > 0) why = counted(r.leased, "unit") + (r.leased == 1 ? " is" : " are") + " being worked on";
-  else if (r.open > 0) why = std::to_string(r.open) + " units wait for farmers; " + std::to_string(r.offer.agree) + " must agree on each";
+  else if (r.open > 0) why = counted(r.open, "unit") + (r.open == 1 ? " waits" : " wait") + " for farmers; " + std::to_string(r.offer.agree) + " must agree on each";
   else why = "results are being fetched and paid";
   std::string text = details_of(r) + "why       " + why + "\n";
   for (const auto& line : r.explain) text += "          " + visible_text(line) + "\n";

@@ -89,6 +89,23 @@ BlockId block_id(const Block& block) { return rename_id<BlockId>(domain_hash("bl
 bool verify_block(const Block& block) { return verify(block.key, "block", encode_block_body(block), block.signature); }
 void sign_block(Block& block, const KeyPair& key) { block.signature = key.sign("block", encode_block_body(block)); }
 
+Result<void> check_block_shape(const Block& block) {
+  const bool alone = block.type == BlockType::genesis || block.type == BlockType::checkpoint;
+  const bool answers = block.type == BlockType::release || block.type == BlockType::debit || block.type == BlockType::credit;
+  const char* rule = nullptr;
+  if (block.amount < 0 || block.held < 0) rule = "amounts are not negative";
+  else if (block.time_ms < 0) rule = "it was written before 1970";
+  else if (alone != block.counterparty.is_zero()) rule = alone ? "it has no counterparty" : "it needs a counterparty";
+  else if (block.counterparty == block.key) rule = "nobody deals with oneself";
+  else if (alone != block.ref.is_zero()) rule = alone ? "it has no ref" : "it needs a ref";
+  else if (answers == block.link.is_zero()) rule = answers ? "it must link to the block that it answers" : "it links to nothing";
+  else if (block.type != BlockType::hold && block.expiry_ms != 0) rule = "only a hold expires";
+  else if (block.type == BlockType::genesis && !block.evidence.is_zero()) rule = "it has no evidence";
+  else if (block.type == BlockType::checkpoint && block.amount != 0) rule = "it moves nothing";
+  if (!rule) return {};
+  return fail(Code::invalid, std::string(block_word(block.type)) + " block " + std::to_string(block.seq) + ": " + rule);
+}
+
 Result<void> check_next_block(const Block* previous, const Block& block, Micro hold_amount, Micro line_micro) {
   auto broken = [&](const std::string& rule) {
     return fail(Code::invalid, std::string(block_word(block.type)) + " block " + std::to_string(block.seq) + ": " + rule);

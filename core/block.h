@@ -44,6 +44,9 @@ BlockId block_id(const Block& block);
 bool verify_block(const Block& block);
 void sign_block(Block& block, const KeyPair& key);
 
+/// What its type alone demands: which fields are zero, which are not, no dealing with oneself. Names the broken rule.
+Result<void> check_block_shape(const Block& block);
+
 /// The rules between a block and the one before it (nullptr for genesis), given the amount of the HOLD that it links to (DEBIT, RELEASE)
 /// and the chain's line: seq, prev, key, time not earlier, arithmetic of balance and held, floor. Names the broken rule.
 Result<void> check_next_block(const Block* previous, const Block& block, Micro hold_amount, Micro line_micro);

@@ -24,6 +24,8 @@ struct BlockRefused { AwardId award; Code code; std::string reason; };
 struct PeerCame { NodeKey key; };
 struct PeerLeft { NodeKey key; };
 struct MessageCame { NodeKey from; Message message; };
+/// That key cheated, and there is proof: no new dealings with it.
+struct KeyCaught { NodeKey key; std::string rule; };
 /// Nothing happened but time.
 struct Tick {};
 

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/credit_policy.h"
 #include "core/effects.h"
 #include "core/messages.h"
 #include "core/runtime.h"
@@ -31,7 +32,7 @@ struct SeedResult { ResultId result; };
 /// The results of a lost or dissenting vote need not be kept.
 struct DropResult { ResultId result; };
 /// Keep a checked HOLD made out to us. One that contradicts what the ledger knows of its author comes back as HoldBad.
-struct KeepHold { AwardId award; Bytes block; };
+struct KeepHold { AwardId award; TaskId task; Bytes block; };
 /// Write our CREDIT for a checked DEBIT made out to us; answers BlockWritten, or BlockRefused when it contradicts what is known.
 struct WriteCredit { AwardId award; Bytes debit; };
 /// Keep the whole result alive; answers ResultMirrored.
@@ -57,6 +58,10 @@ struct UnitRan {
   Usage usage;
   Extra extra;
 };
+/// An own DEBIT was written, for work or as a payment: by it the payee may have more done here.
+struct WePaid { Bytes block; };
+/// A verified chain says what its key owes others for work.
+struct ChainVouches { NodeKey key; std::map<NodeKey, Micro> owed; };
 struct HoldBad { AwardId award; std::string reason; };
 struct ResultMirrored { ResultId result; };
 /// The user dropped this task into the watch folder: it counts as watched.
@@ -77,13 +82,11 @@ struct FarmerOptions {
   std::int64_t memory_bytes = 0;       ///< what all units that run may have together, their files counted; 0: no bound
   std::string limit_mode, platform;
   bool runtimes = true;                ///< takes tasks that bring a runtime; else only `host`
-  Micro owed_cap_micro = 10'000 * credit_micro;  ///< most that all requesters together may owe us
-  Micro requester_line_micro = 1'000 * credit_micro;  ///< most that one requester's chain may be below zero
-  Micro balance_micro = 0;             ///< ours at the start
+  CreditPolicy credit;                 ///< who may owe us how much, with what our chain says up to the start
   Bytes nonce_secret;                  ///< votes' nonces are derived from it: a restart gives the same ones
 };
 
-using FarmerEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, TaskReady, TaskLost, RuntimeReady, RuntimeLost, UnitRan, HoldBad, ResultMirrored, TaskWatched, PauseWork, ResumeWork, Leave, Tick>;
+using FarmerEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, WePaid, ChainVouches, KeyCaught, TaskReady, TaskLost, RuntimeReady, RuntimeLost, UnitRan, HoldBad, ResultMirrored, TaskWatched, PauseWork, ResumeWork, Leave, Tick>;
 
 class Farmer {
  public:
@@ -91,6 +94,7 @@ class Farmer {
   /// Records of an earlier run, before the first event: "lease" (award id → offer and award) first, then "vote".
   void restore_lease(std::string_view value);
   void restore_vote(std::string_view key, std::string_view value);
+  void restore_unpaid(std::string_view key, std::string_view value);  ///< of bucket "unpaid"
 
   std::vector<FarmerEffect> step(TimeMs now, const std::vector<FarmerEvent>& events);
   TimeMs next_deadline(TimeMs now) const;
@@ -102,6 +106,7 @@ class Farmer {
   /// Offers that this farmer could still be awarded units of.
   std::size_t open_offers() const;
   std::size_t running() const { return running_.size(); }
+  const CreditPolicy& credit() const { return credit_; }
   bool paused() const { return paused_since_ms_.has_value(); }
   /// An offer that is open, or a lease, is about units of this task that have not run.
   bool in_sight(const TaskId& task) const;
@@ -135,7 +140,6 @@ class Farmer {
     Award award;
     Signed message;
     TimeMs until_ms = 0;
-    Micro held_micro = 0;
     TimeMs hold_expiry_ms = 0;
     std::map<UnitNumber, UnitWork> units;
   };
@@ -159,6 +163,9 @@ class Farmer {
   void on(const MessageCame&);
   void on(const BlockWritten&);
   void on(const BlockRefused&);
+  void on(const WePaid&);
+  void on(const ChainVouches&);
+  void on(const KeyCaught&);
   void on(const TaskReady&);
   void on(const TaskLost&);
   void on(const RuntimeReady&);
@@ -181,10 +188,14 @@ class Farmer {
 
   std::string why_decline(const Offer& offer) const;
   void answer(KnownOffer& known, const OfferId& id);
+  void bid_anew(KnownOffer& known, const OfferId& id);
   void need_task(const Offer& offer);
   bool runtime_ready(const Offer& offer);
   std::string runtime_problem(const Offer& offer) const;
   bool awaits_runtime(const Offer& offer) const;
+  std::string problem_of(const Offer& offer, const std::string& reason) const;
+  void retry_owing();
+  void keep_unpaid(const AwardId& award, const NodeKey& key, Micro amount);
   void bid_again(const RuntimeId& runtime);
   void retry_runtimes();
   static bool waits_for_task(const Lease& lease);
@@ -213,7 +224,7 @@ class Farmer {
   bool leaving_ = false;
   std::optional<TimeMs> paused_since_ms_;
   std::string pause_reason_;
-  std::set<NodeKey> up_;
+  std::set<NodeKey> up_, caught_;
   std::map<OfferId, KnownOffer> offers_;
   std::set<TaskId> watched_;
   std::map<TaskId, KnownTask> tasks_;
@@ -224,8 +235,10 @@ class Farmer {
   bool less_in_sight_ = false;         // an offer or a lease is over, or a unit has run
   std::map<ResultId, NodeKey> mirror_asked_;
   std::uint64_t next_job_ = 1;
-  Micro promised_micro_ = 0;           // sum of the HOLDs of open leases
-  Micro balance_micro_ = 0;            // ours, as of the last CREDIT
+  CreditPolicy credit_;
+  std::set<OfferId> owing_;            // declined because their requesters may owe us no more
+  bool credit_changed_ = false;
+  TimeMs owing_retry_ms_ = 0;
   std::set<AwardId> commits_due_;
   std::vector<FarmerEffect> effects_;
 };
@@ -238,6 +251,7 @@ inline constexpr int max_sandbox_failures = 3;
 inline constexpr TimeMs pause_patience_ms = 120'000;  ///< units that stand still for longer go back to their requesters
 inline constexpr TimeMs meet_wait_ms = 30'000;        ///< how long a requester that only its offer told of is counted on
 inline constexpr TimeMs runtime_retry_ms = 600'000;  ///< a runtime that could not be had is tried again after this long
+inline constexpr TimeMs owing_retry_every_ms = 60'000;  ///< old debts of strangers fade: who may owe us no more is looked at again
 inline constexpr TimeMs lease_slack_ms = 30'000;  ///< kept after a lease's end, in case the requester's clock or channel is late
 
 }  // namespace tnode

@@ -2,23 +2,13 @@
 
 #include <limits>
 
-#include "core/dict_reader.h"
+#include "core/fraud.h"
+#include "core/message_fields.h"
 
 namespace tnode {
 namespace {
 
-using Dict = bencode::Dictionary;
-using bencode::DictReader;
-using bencode::List;
-using bencode::Value;
-
-constexpr std::int64_t max_time = std::int64_t{1} << 53;
-constexpr std::int64_t max_bytes = std::int64_t{1} << 50;
-
-template <std::size_t n>
-Value raw(const std::array<std::uint8_t, n>& bytes) { return Bytes(reinterpret_cast<const char*>(bytes.data()), n); }
-template <class Tag>
-Value raw(const Id<Tag>& id) { return id.view(); }
+using namespace message_fields;
 
 // Unit numbers as dictionary keys: eight hex digits, so that the byte order is the number's.
 Bytes unit_key(UnitNumber unit) {
@@ -44,21 +34,6 @@ void read_units(DictReader& reader, std::size_t most, Each each) {
     if (!unit) return reader.refuse(unit.error().message);
     if (!each(*unit, item)) return reader.refuse("unit " + std::to_string(*unit) + " is broken");
   }
-}
-
-Result<Value> open(std::string_view bytes) {
-  if (bytes.size() > (64u << 10)) return fail(Code::invalid, "a message of " + std::to_string(bytes.size()) + " bytes");
-  return bencode::decode(bytes);
-}
-
-Bytes encode(const Message& message) { return encode_message(message); }
-
-/// A value has one spelling: what would be written otherwise (an empty field that may be left out, a flag that is neither 0 nor 1) is refused.
-template <class T>
-Result<T> closed(DictReader& reader, T value, const char* what, std::string_view bytes) {
-  if (auto good = reader.finish(); !good) return fail(Code::invalid, std::string(what) + ": " + good.error().message);
-  if (encode(value) != bytes) return fail(Code::invalid, std::string(what) + ": not in its canonical form");
-  return value;
 }
 
 Value usage_value(const Usage& usage) { return List{usage.wall_ms, usage.cpu_ms, usage.peak_memory_bytes}; }
@@ -125,63 +100,6 @@ bool read_extra(const Value& value, Extra& extra) {
 }  // namespace
 
 // --- signed bodies ---
-
-Bytes encode(const Offer& o) {
-  Dict resources, dict;
-  resources["cpus"] = o.resources.cpus;
-  resources["disk"] = o.resources.disk_bytes;
-  resources["memory"] = o.resources.memory_bytes;
-  dict["agree"] = o.agree;
-  dict["batch"] = o.batch;
-  dict["created"] = o.created_ms;
-  dict["draw"] = raw(o.draw_commitment);
-  dict["endpoint"] = o.endpoint;
-  dict["expires"] = o.expires_ms;
-  dict["max replicas"] = o.max_replicas;
-  dict["name"] = o.name;
-  dict["price"] = o.max_price_micro;
-  dict["requester"] = raw(o.requester);
-  dict["resources"] = std::move(resources);
-  dict["run"] = o.run_ms;
-  dict["runtime"] = o.runtime;
-  dict["task"] = raw(o.task);
-  dict["units"] = static_cast<std::int64_t>(o.units);
-  dict["v1"] = raw(o.v1_hash);
-  if (!o.warm.empty()) dict["warm"] = o.warm;
-  return bencode::encode(dict);
-}
-
-Result<Offer> decode_offer(std::string_view body) {
-  auto value = open(body);
-  if (!value) return value.error();
-  Offer o;
-  DictReader r(*value);
-  o.agree = r.number("agree", 1, 64);
-  o.batch = r.number("batch", 1, max_indices);
-  o.created_ms = r.number("created", 0, max_time);
-  r.id("draw", o.draw_commitment);
-  o.endpoint = r.bytes("endpoint", 64);
-  o.expires_ms = r.number("expires", 0, max_time);
-  o.max_replicas = r.number("max replicas", o.agree, 64);
-  o.name = r.bytes("name", 256);
-  o.max_price_micro = r.number("price", 0, max_unit_price_micro);
-  r.id("requester", o.requester);
-  o.run_ms = r.number("run", 1, max_time);
-  o.runtime = r.bytes("runtime", 4096);
-  r.id("task", o.task);
-  o.units = static_cast<UnitNumber>(r.number("units", 1, max_units));
-  r.fixed("v1", o.v1_hash);
-  if (r.has("warm")) {
-    o.warm = r.bytes("warm", 64);
-    if (o.warm.empty()) r.refuse("warm is empty");
-  }
-  DictReader rr(r.any("resources"));
-  o.resources.cpus = rr.number("cpus", 1, 1024);
-  o.resources.disk_bytes = rr.number("disk", 0, max_bytes);
-  o.resources.memory_bytes = rr.number("memory", 1, max_bytes);
-  if (auto good = rr.finish(); !good) return fail(Code::invalid, "offer, resources: " + good.error().message);
-  return closed(r, std::move(o), "offer", body);
-}
 
 Bytes encode(const Award& a) {
   List units;
@@ -363,6 +281,12 @@ struct FrameEncoder {
   }
   Dict operator()(const VerdictMessage& m) { return signed_frame("verdict", m.verdict); }
   Dict operator()(const CreditMessage& m) { return {{"award", raw(m.credit.award)}, {"block", m.credit.block}, {"t", "credit"}}; }
+  Dict operator()(const PaymentMessage& m) { return {{"block", m.payment.block}, {"t", "payment"}}; }
+  Dict operator()(const FraudMessage& m) {
+    List blocks;
+    for (const Bytes& block : m.fraud.blocks) blocks.emplace_back(block);
+    return {{"blocks", std::move(blocks)}, {"t", "fraud"}};
+  }
   Dict operator()(const DoneMessage& m) {
     return {{"bytes", m.done.bytes}, {"certificate", raw(m.done.certificate)}, {"certificate v1", raw(m.done.certificate_v1)}, {"offer", raw(m.done.offer)}, {"result", raw(m.done.result)}, {"t", "done"}, {"v1", raw(m.done.v1_hash)}};
   }
@@ -392,7 +316,7 @@ Result<Message> decode_message(std::string_view frame) {
     r.fixed("sig", s.signature);
     return s;
   };
-  auto done = [&](Message message) -> Result<Message> { return closed(r, std::move(message), type.c_str(), frame); };
+  auto done = [&](Message message) -> Result<Message> { return closed(r, std::move(message), type.c_str(), frame, encode_message); };
   if (type == "offer") return done(OfferMessage{read_signed()});
   if (type == "award") return done(AwardMessage{read_signed()});
   if (type == "commit") return done(CommitMessage{read_signed()});
@@ -425,6 +349,19 @@ Result<Message> decode_message(std::string_view frame) {
     r.id("award", c.award);
     c.block = r.bytes("block", block_bytes);
     return done(CreditMessage{std::move(c)});
+  }
+  if (type == "payment") {
+    PaymentNotice p;
+    p.block = r.bytes("block", block_bytes);
+    return done(PaymentMessage{std::move(p)});
+  }
+  if (type == "fraud") {
+    FraudNotice f;
+    for (const auto& block : r.list("blocks", most_fraud_blocks)) {
+      if (!block.bytes() || block.bytes()->size() > block_bytes) r.refuse("a block has at most " + std::to_string(block_bytes) + " bytes");
+      else f.blocks.push_back(*block.bytes());
+    }
+    return done(FraudMessage{std::move(f)});
   }
   if (type == "done") {
     Done d;
@@ -463,18 +400,7 @@ Result<Message> decode_message(std::string_view frame) {
   return fail(Code::invalid, "unknown message type '" + type + "'");
 }
 
-// --- hashes and signatures ---
-
-OfferId offer_id(std::string_view offer_body) { return rename_id<OfferId>(domain_hash("offer-id", offer_body)); }
-
-Signed sign_body(const KeyPair& key, std::string_view domain, Bytes body) {
-  Signed s;
-  s.signature = key.sign(domain, body);
-  s.body = std::move(body);
-  return s;
-}
-
-bool verify_body(const NodeKey& key, std::string_view domain, const Signed& signed_body) { return verify(key, domain, signed_body.body, signed_body.signature); }
+// --- a vote's commitment ---
 
 Hash commitment(const TaskId& task, UnitNumber unit, const AwardId& award, const NodeKey& farmer, const Vote& vote) {
   Dict dict;
@@ -484,16 +410,6 @@ Hash commitment(const TaskId& task, UnitNumber unit, const AwardId& award, const
   dict["unit"] = static_cast<std::int64_t>(unit);
   dict["vote"] = vote_value(vote);
   return domain_hash("commitment", bencode::encode(dict));
-}
-
-Hash award_ref(const TaskId& task, const std::vector<UnitNumber>& units, const AwardId& award) {
-  Dict dict;
-  List list;
-  for (UnitNumber u : units) list.emplace_back(static_cast<std::int64_t>(u));
-  dict["award"] = raw(award);
-  dict["task"] = raw(task);
-  dict["units"] = std::move(list);
-  return domain_hash("award-ref", bencode::encode(dict));
 }
 
 }  // namespace tnode

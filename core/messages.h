@@ -32,6 +32,7 @@ struct Offer {
   std::int64_t batch = 1;                  ///< indices per unit
   Micro max_price_micro = 0;               ///< per unit
   std::int64_t agree = 2, max_replicas = 5;
+  bool adaptive = false;                   ///< a unit may be decided by one farmer alone, of a proven record: nobody knows beforehand which
   TimeMs created_ms = 0, expires_ms = 0;
   TimeMs run_ms = 0;                       ///< one index's wall time
   Resources resources;
@@ -109,6 +110,12 @@ struct Verdict {
 
 struct Credit { AwardId award; Bytes block; };
 
+/// A DEBIT outside of any task (core/payment.h), made out to the receiver; answered by a Credit whose award is the block's ref.
+struct PaymentNotice { Bytes block; };
+
+/// A proof of fraud (core/fraud.h), handed on to whoever may deal with its author.
+struct FraudNotice { std::vector<Bytes> blocks; };
+
 /// The task is over: where the whole result is, so that farmers can keep it alive.
 struct Done {
   OfferId offer;
@@ -168,6 +175,8 @@ struct CommitSetMessage { Signed commit_set; };
 struct RevealMessage { Signed reveal; RevealWithExtras beside; };
 struct VerdictMessage { Signed verdict; };
 struct CreditMessage { Credit credit; };
+struct PaymentMessage { PaymentNotice payment; };
+struct FraudMessage { FraudNotice fraud; };
 struct DoneMessage { Done done; };
 struct MirroredMessage { Mirrored mirrored; };
 struct CloseMessage { Signed close; };
@@ -175,7 +184,8 @@ struct RefuseMessage { Refuse refuse; };
 struct AskCertificateMessage { AskCertificate ask; };
 struct CertificateAtMessage { CertificateAt at; };
 using Message = std::variant<OfferMessage, BidMessage, AwardMessage, AcceptMessage, CommitMessage, CommitSetMessage,
-                             RevealMessage, VerdictMessage, CreditMessage, DoneMessage, MirroredMessage, CloseMessage, RefuseMessage, AskCertificateMessage, CertificateAtMessage>;
+                             RevealMessage, VerdictMessage, CreditMessage, DoneMessage, MirroredMessage, CloseMessage, RefuseMessage, AskCertificateMessage, CertificateAtMessage,
+                             PaymentMessage, FraudMessage>;
 
 Bytes encode_message(const Message& message);
 /// Canonical or refused.

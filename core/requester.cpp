@@ -116,6 +116,8 @@ void Requester::on(const MessageCame& event) {
     void operator()(const CloseMessage&) {}
     void operator()(const AskCertificateMessage&) {}
     void operator()(const CertificateAtMessage&) {}
+    void operator()(const PaymentMessage&) {}
+    void operator()(const FraudMessage&) {}
   };
   std::visit(Visitor{*this, event.from}, event.message);
 }
@@ -124,6 +126,7 @@ void Requester::on_bid(const NodeKey& from, const Bid& bid) {
   if (bid.offer != id_ || assembled_) return;
   Peer& peer = peers_[from];
   peer.answered = true;
+  if (peer.caught) return refuse(from, rename_id<Hash>(id_), "caught", "");
   if (bid.price_micro < 0 || bid.price_micro > offer_.max_price_micro)
     return refuse(from, rename_id<Hash>(id_), "price_too_high", "the limit is " + std::to_string(offer_.max_price_micro) + " micro-credits a unit");
   if (bid.slots < 1 || bid.queue < 1) return refuse(from, rename_id<Hash>(id_), "bad_bid", "slots and queue are at least 1");
@@ -214,10 +217,10 @@ void Requester::on_credit(const NodeKey& from, const Credit& credit) {
 
 void Requester::on_refuse(const NodeKey& from, const Refuse& refuse_message) {
   Peer& peer = peers_[from];
+  std::string why = refuse_message.reason + (refuse_message.detail.empty() ? "" : ": " + refuse_message.detail);
   if (refuse_message.about == rename_id<Hash>(id_)) {
     peer.answered = true;
     peer.bid.reset();
-    std::string why = refuse_message.reason + (refuse_message.detail.empty() ? "" : ": " + refuse_message.detail);
     if (why == peer.refusal) return;  // offers are repeated, and so are their answers
     peer.refusal = std::move(why);
     note("refused", {{"farmer", to_hex(from)}, {"reason", refuse_message.reason}, {"detail", refuse_message.detail}});
@@ -225,8 +228,10 @@ void Requester::on_refuse(const NodeKey& from, const Refuse& refuse_message) {
   }
   AwardRecord* record = award_of(from, rename_id<AwardId>(refuse_message.about));
   if (!record || record->lost || record->state == AwardState::settled) return;
-  peer.refusal = refuse_message.reason + (refuse_message.detail.empty() ? "" : ": " + refuse_message.detail);
-  lose_award(*record, peer.refusal, lost_pause_ms);
+  peer.refusal = std::move(why);
+  // What it may lend us is no fault of its own.
+  const bool our_credit = refuse_message.reason == "owed_too_much" || refuse_message.reason == "over_line";
+  lose_award(*record, peer.refusal, lost_pause_ms, our_credit ? std::nullopt : std::optional(record->state == AwardState::sent ? Sight::no_show : Sight::timed_out));
 }
 
 void Requester::on(const BlockWritten& event) {
@@ -268,6 +273,13 @@ void Requester::on(const BlockWritten& event) {
     note("paid", {{"farmer", to_hex(record.award.farmer)}, {"amount_micro", std::to_string(block->amount)}, {"units", units_text(record.award.units)}});
 }
 
+void Requester::on(const KeyCaught& event) {
+  Peer& peer = peers_[event.key];
+  peer.caught = true;
+  peer.bid.reset();
+  peer.refusal = "caught: it " + event.rule;
+}
+
 void Requester::on(const BlockRefused& event) {
   auto it = awards_.find(event.award);
   check(it != awards_.end(), "a refusal for an award that was never made");
@@ -280,7 +292,7 @@ void Requester::on(const BlockRefused& event) {
   const NodeKey farmer = record.award.farmer;
   for (UnitNumber u : record.award.units) {
     units_[u].active.erase(farmer);
-    hungry_.insert(u);
+    reopen(u);
   }
   peers_[farmer].outstanding -= static_cast<std::int64_t>(record.award.units.size());
   awards_.erase(it);
@@ -309,6 +321,7 @@ void Requester::on(const ResultFetched& event) {
   ++unit.fetch_failures;
   unit.fetch_again_ms = now_ + refetch_ms * unit.fetch_failures;
   note("fetch_failed", {{"unit", std::to_string(event.unit)}, {"reason", event.reason}});
+  if (unit.votes.size() == 1 && offer_.agree > 1 && unit.fetch_failures >= max_fetch_failures_alone) return doubt(event.unit);
   if (unit.fetch_failures >= max_fetch_failures) finish(Ending::error, "the agreed result of unit " + std::to_string(event.unit) + " could not be fetched: " + event.reason);
 }
 

@@ -1,78 +1,72 @@
 // Blocks of others that concern this node, and what proves that their author cheats. Nothing here signs.
-#include <limits>
+#include <utility>
 
 #include "ledger/store_impl.h"
 
 namespace tnode {
-namespace {
-
-constexpr Micro any_line = std::numeric_limits<Micro>::max();  // whose line counts is the farmer's policy, not the chain's
-
-}  // namespace
-
-/// Compares with the neighbours and relatives that are here; most blocks of a foreign chain concern others and are not.
-Result<std::optional<Store::Impl::Clash>> Store::Impl::clash_of(const Block& block) const {
-  const auto seq = static_cast<std::int64_t>(block.seq);
-  auto at = [&](std::int64_t place) {
-    auto row = database->prepare("SELECT bytes FROM foreign_blocks WHERE key = ? AND seq = ?");
-    return first_of(row.blob(block.key.view()).number(place));
+/// Compares with the neighbours and relatives that are here; of most foreign chains only a few blocks are.
+Result<std::optional<Fraud>> Store::Impl::clash_of(const Block& block) const {
+  std::vector<Block> relatives;
+  auto relative = [&](const char* condition, auto bind) -> Result<void> {
+    auto row = database->prepare(condition);
+    bind(row.blob(block.key.view()));
+    auto found = first_of(row);
+    if (!found) return found.error();
+    if (*found && block_id(**found) != block_id(block)) relatives.push_back(**found);
+    return {};
   };
-  auto with_id = [&](const BlockId& id) {
-    auto row = database->prepare("SELECT bytes FROM foreign_blocks WHERE id = ?");
-    return first_of(row.blob(id.view()));
-  };
-  auto same_place = at(seq);
-  if (!same_place) return same_place.error();
-  if (*same_place) return std::optional(Clash{block_id(**same_place), "signed two blocks with seq " + std::to_string(seq)});
-
-  // Neighbours: `after` names `before` by hash, and adds up with it when its HOLD is known (only two of the types need one).
-  auto follows = [&](const Block& before, const Block& after) -> Result<void> {
-    Micro held = 0;
-    if (after.type == BlockType::debit || after.type == BlockType::release) {
-      auto hold = with_id(after.link);
-      if (!hold) return hold.error();
-      if (!*hold) return after.prev == block_id(before) ? Result<void>() : fail(Code::invalid, "prev is not the block before it");
-      held = (*hold)->amount;
-    }
-    return check_next_block(&before, after, held, any_line);
-  };
-  auto before = at(seq - 1), after = at(seq + 1);
-  if (!before) return before.error();
-  if (!after) return after.error();
-  if (*before)
-    if (auto good = follows(**before, block); !good) return std::optional(Clash{block_id(**before), "signed a chain that does not add up: " + good.error().message});
-  if (*after)
-    if (auto good = follows(block, **after); !good) return std::optional(Clash{block_id(**after), "signed a chain that does not add up: " + good.error().message});
-
-  if (block.type == BlockType::hold || block.type == BlockType::debit) {
-    const bool debit = block.type == BlockType::debit;
-    auto row = database->prepare("SELECT bytes FROM foreign_blocks WHERE key = ? AND ref = ? AND type = ?");
-    auto twin = first_of(row.blob(block.key.view()).blob(block.ref.view()).number(static_cast<std::int64_t>(block.type)));
-    if (!twin) return twin.error();
-    if (*twin) return std::optional(Clash{block_id(**twin), debit ? "signed two DEBITs for one award" : "signed two HOLDs for one award"});
+  auto at = [&](std::uint64_t place) { return relative("SELECT bytes FROM foreign_blocks WHERE key = ? AND seq = ?", [&](Statement& row) { row.number(static_cast<std::int64_t>(place)); }); };
+  Result<void> good = at(block.seq);
+  if (good && block.seq > 0) good = at(block.seq - 1);
+  if (good) good = at(block.seq + 1);
+  if (good && block.type == BlockType::hold) good = at(0);
+  const auto type = static_cast<std::int64_t>(block.type);
+  if (good && !block.ref.is_zero())
+    good = relative("SELECT bytes FROM foreign_blocks WHERE key = ? AND ref = ? AND type = ?", [&](Statement& row) { row.blob(block.ref.view()).number(type); });
+  if (good && !block.link.is_zero()) {
+    good = relative("SELECT bytes FROM foreign_blocks WHERE key = ? AND link = ? AND type <> 2", [&](Statement& row) { row.blob(block.link.view()); });
+    if (good) good = relative("SELECT bytes FROM foreign_blocks WHERE key = ? AND id = ?", [&](Statement& row) { row.blob(block.link.view()); });
   }
-  if (block.type == BlockType::credit) {
-    auto row = database->prepare("SELECT bytes FROM foreign_blocks WHERE link = ? AND type = 5");
-    auto twin = first_of(row.blob(block.link.view()));
-    if (!twin) return twin.error();
-    if (*twin) return std::optional(Clash{block_id(**twin), "signed two CREDITs on one DEBIT"});
+  if (good && block.type == BlockType::hold) good = relative("SELECT bytes FROM foreign_blocks WHERE key = ? AND link = ?", [&](Statement& row) { row.blob(block_id(block).view()); });
+  if (!good) return good.error();
+  auto proof = [&](std::vector<Block> blocks) -> std::optional<Fraud> {
+    auto rule = contradiction_of(blocks);
+    if (!rule) return std::nullopt;
+    return Fraud{block.key, *rule, std::move(blocks)};
+  };
+  for (std::size_t i = 0; i < relatives.size(); ++i)
+    if (auto pair = proof({relatives[i], block})) return pair;
+  for (std::size_t i = 0; i < relatives.size(); ++i)
+    for (std::size_t j = 0; j < i; ++j)
+      if (auto three = proof({relatives[i], relatives[j], block})) return three;
+  return std::optional<Fraud>();
+}
+
+/// The part that both ways of keeping share: is it here already, is it signed, does it contradict. True when it is new.
+Result<bool> Store::Impl::keep(const Block& block) {
+  const BlockId id = block_id(block);
+  auto same = database->prepare("SELECT bytes FROM foreign_blocks WHERE id = ?");
+  const auto there = first_of(same.blob(id.view()));
+  if (!there) return there.error();
+  if (*there) return false;
+  if (!verify_block(block)) return fail(Code::invalid, "the block's signature is wrong");
+  auto clash = clash_of(block);
+  if (!clash) return clash.error();
+  if (!*clash) {
+    if (auto kept = insert_foreign(block); !kept) return kept.error();
+    return true;
   }
-  return std::optional<Clash>();
+  if (auto kept = insert_fraud(**clash); !kept) return kept.error();
+  return fail(Code::invalid, "node " + short_hex(block.key) + " " + (*clash)->rule + "; the blocks are kept as proof");
 }
 
 Result<void> Store::keep_foreign(const Block& block) {
   if (auto good = impl_->may_write(); !good) return good;
   const NodeKey& own = impl_->options.key;
   if (block.key == own) return fail(Code::invalid, "it is a block of this node's own chain");
-  if (!decode_block(encode_block(block))) return fail(Code::invalid, "the block's form is broken");
-  const BlockId id = block_id(block);
-  auto same = impl_->database->prepare("SELECT bytes FROM foreign_blocks WHERE id = ?");
-  const auto there = impl_->first_of(same.blob(id.view()));
-  if (!there) return there.error();
-  if (*there) return {};
+  if (auto good = check_block_shape(block); !good) return good;
   const bool outgoing = block.type == BlockType::hold || block.type == BlockType::debit || block.type == BlockType::release;
   if (!(outgoing || block.type == BlockType::credit) || block.counterparty != own) return fail(Code::invalid, "the " + std::string(block_word(block.type)) + " block is not made out to this node");
-  if (!verify_block(block)) return fail(Code::invalid, "the block's signature is wrong");
   if (block.type == BlockType::credit) {
     auto row = impl_->database->prepare("SELECT bytes FROM own WHERE id = ?");
     auto debit = impl_->first_of(row.blob(block.link.view()));
@@ -85,12 +79,15 @@ Result<void> Store::keep_foreign(const Block& block) {
     auto caught = impl_->database->prepare("SELECT rule FROM frauds WHERE key = ?");
     if (caught.blob(block.key.view()).row()) return fail(Code::refused, "node " + short_hex(block.key) + " is refused: it " + std::string(caught.blob_at(0)));
   }
-  auto clash = impl_->clash_of(block);
-  if (!clash) return clash.error();
-  if (!*clash) return impl_->insert_foreign(block);
-  // Both are kept: the pair proves it to anyone.
-  if (auto kept = impl_->insert_fraud(block, (*clash)->first, (*clash)->rule); !kept) return kept;
-  return fail(Code::invalid, "node " + short_hex(block.key) + " " + (*clash)->rule + "; both blocks are kept as proof");
+  auto kept = impl_->keep(block);
+  return kept ? Result<void>() : kept.error();
+}
+
+Result<bool> Store::keep_chain_block(const Block& block) {
+  if (auto good = impl_->may_write(); !good) return good.error();
+  if (block.key == impl_->options.key) return fail(Code::invalid, "it is a block of this node's own chain");
+  if (auto good = check_block_shape(block); !good) return good.error();
+  return impl_->keep(block);
 }
 
 Result<void> Store::Impl::insert_foreign(const Block& block) {
@@ -102,18 +99,41 @@ Result<void> Store::Impl::insert_foreign(const Block& block) {
   return {};
 }
 
-Result<void> Store::Impl::insert_fraud(const Block& block, const BlockId& first, const std::string& rule) {
+/// The other blocks of the proof stand in foreign_blocks; `first` is their ids.
+Result<void> Store::Impl::insert_fraud(const Fraud& fraud) {
+  auto known = database->prepare("SELECT 1 FROM frauds WHERE key = ?");
+  if (known.blob(fraud.key.view()).row()) return {};  // one proof is enough
+  Bytes others;
+  for (std::size_t i = 0; i + 1 < fraud.blocks.size(); ++i) others += block_id(fraud.blocks[i]).view();
   auto insert = database->prepare("INSERT INTO frauds (id, key, first, rule, bytes, sum) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING");
-  const Bytes bytes = encode_block(block);
-  insert.blob(block_id(block).view()).blob(block.key.view()).blob(first.view()).blob(rule).blob(bytes).blob(sha256(bytes).view());
+  const Bytes bytes = encode_block(fraud.blocks.back());
+  insert.blob(block_id(fraud.blocks.back()).view()).blob(fraud.key.view()).blob(others).blob(fraud.rule).blob(bytes).blob(sha256(bytes).view());
   if (insert.step() != SQLITE_DONE) return broke("keep a proof");
+  newly_caught.push_back(fraud.key);
   return {};
 }
 
-std::vector<Store::Fraud> Store::frauds() const {
+std::vector<NodeKey> Store::take_newly_caught() { return std::exchange(impl_->newly_caught, {}); }
+
+std::optional<Fraud> Store::fraud_of(const NodeKey& key) const {
+  auto row = impl_->database->prepare("SELECT rule, first, bytes FROM frauds WHERE key = ?");
+  if (!row.blob(key.view()).row()) return std::nullopt;
+  Fraud fraud{key, std::string(row.blob_at(0)), {}};
+  const Bytes others(row.blob_at(1));
+  const Block last = block_of_row(row.blob_at(2));
+  for (std::size_t at = 0; at + 32 <= others.size(); at += 32)
+    if (auto block = find_block(*BlockId::from_bytes(std::string_view(others).substr(at, 32)))) fraud.blocks.push_back(*block);
+  fraud.blocks.push_back(last);
+  return fraud;
+}
+
+std::vector<Fraud> Store::frauds() const {
+  std::vector<NodeKey> keys;
+  auto row = impl_->database->prepare("SELECT DISTINCT key FROM frauds ORDER BY rowid");
+  while (row.row()) keys.push_back(*NodeKey::from_bytes(row.blob_at(0)));
   std::vector<Fraud> all;
-  auto row = impl_->database->prepare("SELECT s.rule, s.bytes, f.bytes FROM frauds s JOIN foreign_blocks f ON f.id = s.first ORDER BY s.id");
-  while (row.row()) all.push_back({std::string(row.blob_at(0)), block_of_row(row.blob_at(2)), block_of_row(row.blob_at(1))});
+  for (const NodeKey& key : keys)
+    if (auto fraud = fraud_of(key)) all.push_back(std::move(*fraud));
   return all;
 }
 

@@ -25,6 +25,7 @@ Result<void> Store::begin() {
   impl_->in_transaction = true;
   impl_->broken.reset();
   impl_->head_at_begin = impl_->head;
+  impl_->changed_holds.clear();
   return {};
 }
 
@@ -44,6 +45,12 @@ void Store::rollback() {
   (void)impl_->database->run("ROLLBACK");  // SQLite may have rolled back by itself already
   impl_->in_transaction = false;
   impl_->head = impl_->head_at_begin;
+  for (auto change = impl_->changed_holds.rbegin(); change != impl_->changed_holds.rend(); ++change) {
+    impl_->open_holds.erase(change->first);
+    if (change->second) impl_->open_holds.emplace(change->first, *change->second);
+  }
+  impl_->changed_holds.clear();
+  impl_->newly_caught.clear();
 }
 
 Result<void> Store::Impl::may_write() const {
@@ -59,6 +66,28 @@ Error Store::Impl::broke(const char* what) {
 // --- own blocks ---
 
 Result<Block> Store::Impl::append(Block block, Micro hold_amount) {
+  if (head && ends_segment(head->seq + 1)) {
+    Block checkpoint;
+    checkpoint.type = BlockType::checkpoint;
+    checkpoint.time_ms = block.time_ms;
+    checkpoint.evidence = open_holds_digest(open_holds);
+    if (auto sealed = append_one(checkpoint, 0); !sealed) return sealed;
+  }
+  return append_one(std::move(block), hold_amount);
+}
+
+void Store::Impl::follow_holds(const Block& block) {
+  auto there = open_holds.find(block.ref);
+  if (block.type == BlockType::hold) {
+    changed_holds.emplace_back(block.ref, std::nullopt);
+    open_holds[block.ref] = {block_id(block), block.counterparty, block.amount, block.expiry_ms};
+  } else if ((block.type == BlockType::debit || block.type == BlockType::release) && there != open_holds.end()) {
+    changed_holds.emplace_back(block.ref, there->second);
+    open_holds.erase(there);
+  }
+}
+
+Result<Block> Store::Impl::append_one(Block block, Micro hold_amount) {
   block.key = options.key;
   block.seq = head ? head->seq + 1 : 0;
   if (head) {
@@ -83,6 +112,7 @@ Result<Block> Store::Impl::append(Block block, Micro hold_amount) {
   block.balance = *balance;
   block.held = *held;
   const Micro line = block.type == BlockType::genesis ? block.amount : options.line_micro;
+  if (auto good = check_block_shape(block); !good) return good.error();
   if (auto good = check_next_block(head ? &*head : nullptr, block, hold_amount, line); !good) return good.error();
   sign_block(block, *options.signer);
   const Bytes bytes = encode_block(block);
@@ -91,6 +121,7 @@ Result<Block> Store::Impl::append(Block block, Micro hold_amount) {
   insert.blob(block.ref.view()).blob(block.link.view()).number(block.amount).blob(bytes).blob(sha256(bytes).view());
   if (insert.step() != SQLITE_DONE) return broke("write a block");
   head = block;
+  follow_holds(block);
   return block;
 }
 
@@ -119,6 +150,13 @@ Result<Block> Store::hold(const NodeKey& payee, const Hash& ref, const Hash& evi
 
 Result<Block> Store::debit(const Hash& ref, const Hash& evidence, Micro amount, TimeMs now) { return end_hold(BlockType::debit, ref, evidence, amount, now); }
 Result<Block> Store::release(const Hash& ref, const Hash& evidence, TimeMs now) { return end_hold(BlockType::release, ref, evidence, 0, now); }
+
+Result<Block> Store::pay(const NodeKey& payee, const Hash& ref, Micro amount, TimeMs now) {
+  if (amount <= 0) return fail(Code::invalid, "a payment is more than nothing");
+  if (payee == impl_->options.key) return fail(Code::invalid, "a node does not pay itself");
+  if (auto held = hold(payee, ref, {}, amount, now, now); !held) return held;
+  return debit(ref, {}, amount, now);
+}
 
 Result<Block> Store::end_hold(BlockType type, const Hash& ref, const Hash& evidence, Micro amount, TimeMs now) {
   if (auto good = impl_->may_write(); !good) return good.error();
@@ -164,6 +202,14 @@ Result<Block> Store::credit(const Block& debit_block, TimeMs now) {
   block.evidence = debit_block.evidence;
   block.amount = debit_block.amount;
   return impl_->append(block, 0);
+}
+
+Result<Block> Store::credit_award(const Block& debit_block, TimeMs now) {
+  // Only what was promised: else a stranger could make us owed so much, on paper, that we decline all work.
+  const auto hold = find_block(debit_block.link);
+  if (!hold || hold->type != BlockType::hold || hold->key != debit_block.key || hold->counterparty != debit_block.counterparty || hold->ref != debit_block.ref || hold->amount < debit_block.amount)
+    return fail(Code::refused, "it pays for no award that was taken here, or more than was put aside for it");
+  return credit(debit_block, now);
 }
 
 // --- reading ---
@@ -219,7 +265,9 @@ Balance Store::balance() const {
     auto total = impl_->database->number(sql);
     return total ? *total : 0;
   };
-  balance.unclaimed_micro = sum("SELECT COALESCE(SUM(amount), 0) FROM foreign_blocks f WHERE type = 4 AND NOT EXISTS (SELECT 1 FROM own o WHERE o.link = f.id AND o.type = 5)");
+  // A block's counterparty stands at byte 56 of its bytes: most rows concern us, but evidence about strangers lies among them.
+  auto owed = impl_->database->prepare("SELECT COALESCE(SUM(amount), 0) FROM foreign_blocks f WHERE type = 4 AND substr(bytes, 57, 32) = ? AND NOT EXISTS (SELECT 1 FROM own o WHERE o.link = f.id AND o.type = 5)");
+  if (owed.blob(impl_->options.key.view()).row()) balance.unclaimed_micro = owed.number_at(0);
   balance.unclaimed_out_micro = sum("SELECT COALESCE(SUM(amount), 0) FROM own o WHERE type = 4 AND NOT EXISTS (SELECT 1 FROM foreign_blocks f WHERE f.link = o.id AND f.type = 5)");
   return balance;
 }
@@ -231,6 +279,40 @@ std::vector<Block> Store::history(std::uint64_t from, std::size_t limit) const {
   while (statement.row()) blocks.push_back(block_of_row(statement.blob_at(0)));
   return blocks;
 }
+
+std::optional<Block> Store::debit_of(const Hash& ref) const {
+  auto row = impl_->database->prepare("SELECT bytes FROM own WHERE ref = ? AND type = 4");
+  if (!row.blob(ref.view()).row()) return std::nullopt;
+  return block_of_row(row.blob_at(0));
+}
+
+bool Store::has_receipt(const BlockId& debit) const {
+  auto row = impl_->database->prepare("SELECT 1 FROM foreign_blocks WHERE link = ? AND type = 5");
+  return row.blob(debit.view()).row();
+}
+
+void Store::scan_halves(const std::function<void(const Block&)>& each) const {
+  auto row = impl_->database->prepare(
+      "SELECT f.bytes FROM foreign_blocks f WHERE (f.type = 4 AND EXISTS (SELECT 1 FROM own o WHERE o.link = f.id AND o.type = 5))"
+      " OR (f.type = 5 AND EXISTS (SELECT 1 FROM own o WHERE o.id = f.link AND o.type = 4)) ORDER BY f.key, f.seq");
+  while (row.row()) each(block_of_row(row.blob_at(0)));
+}
+
+std::optional<Block> Store::half_of(const Block& own) const {
+  if (own.type != BlockType::credit && own.type != BlockType::debit) return std::nullopt;
+  const bool credit = own.type == BlockType::credit;
+  auto row = impl_->database->prepare(credit ? "SELECT bytes FROM foreign_blocks WHERE id = ?" : "SELECT bytes FROM foreign_blocks WHERE link = ? AND type = 5");
+  if (!row.blob(credit ? own.link.view() : block_id(own).view()).row()) return std::nullopt;
+  return block_of_row(row.blob_at(0));
+}
+
+void Store::scan_foreign(const NodeKey& key, const std::function<void(const Block&)>& each) const {
+  auto row = impl_->database->prepare("SELECT bytes FROM foreign_blocks WHERE key = ? ORDER BY seq");
+  row.blob(key.view());
+  while (row.row()) each(block_of_row(row.blob_at(0)));
+}
+
+const OpenHolds& Store::open_holds() const { return impl_->open_holds; }
 
 // --- records ---
 

@@ -7,7 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "core/block.h"
+#include "core/chain.h"
+#include "core/fraud.h"
 #include "core/types.h"
 
 namespace tnode {
@@ -29,8 +30,8 @@ class Store {
   struct Options { std::string path; NodeKey key; const KeyPair* signer = nullptr; bool read_only = false; Micro line_micro = 1000 * credit_micro; };
   static Result<std::unique_ptr<Store>> open(const Options& options, TimeMs now);
   ~Store();
-  /// The process that has the store open for writing. After a kill its number may be another's by now.
-  static std::optional<int> writer_of(const std::string& path);
+  /// A process has the store at `path` open for writing.
+  static bool has_writer(const std::string& path);
 
   /// One transaction around any number of writing calls below. `io` when the disk refuses: from then on every call of the transaction
   /// fails, commit() too, and nothing of it happened.
@@ -45,16 +46,30 @@ class Store {
   Result<Block> debit(const Hash& ref, const Hash& evidence, Micro amount, TimeMs now);
   /// Ends the hold of `ref` without paying. Idempotent by ref; `exists` when it was paid already.
   Result<Block> release(const Hash& ref, const Hash& evidence, TimeMs now);
-  /// Payee's half of a DEBIT made out to this key; stores the DEBIT too. Idempotent by the debit's id.
+  /// A payment outside of a task: HOLD and DEBIT at once. Idempotent by ref.
+  Result<Block> pay(const NodeKey& payee, const Hash& ref, Micro amount, TimeMs now);
+  /// Payee's half of a DEBIT made out to this key, with or without a task; stores the DEBIT too. Idempotent by the debit's id. `invalid` when
+  /// it is none, is not signed, or contradicts what is here of its HOLD.
   Result<Block> credit(const Block& debit_block, TimeMs now);
+  /// The same for an award: `refused` unless its HOLD was kept here before, for this payee and award and of at least so much.
+  Result<Block> credit_award(const Block& debit_block, TimeMs now);
 
   /// Keeps a foreign block that concerns us: a HOLD, RELEASE or DEBIT naming us, a CREDIT on our DEBIT. Idempotent; checks the signature.
   /// `invalid` when it is none of these or contradicts one that is here (one place of a chain or one award used twice, a chain that does
   /// not add up): both are kept as proof, and HOLDs of that key are `refused` from then on.
   Result<void> keep_foreign(const Block& block);
-  /// Proofs of fraud: two blocks of one key that cannot both be honest, and the rule that says so.
-  struct Fraud { std::string rule; Block first, second; };
+  /// Keeps a block of another's chain, whomever it concerns: evidence, compared with all that is here. True when it is new. Checks the
+  /// signature; `invalid` as for keep_foreign.
+  Result<bool> keep_chain_block(const Block& block);
+  /// Proofs of fraud, one a key.
   std::vector<Fraud> frauds() const;
+  std::optional<Fraud> fraud_of(const NodeKey& key) const;
+  /// Keys caught since the last call, in this transaction or the last.
+  std::vector<NodeKey> take_newly_caught();
+  /// The own DEBIT of that ref.
+  std::optional<Block> debit_of(const Hash& ref) const;
+  /// The payee's CREDIT on that DEBIT of ours was seen.
+  bool has_receipt(const BlockId& debit) const;
   std::optional<Block> find_block(const BlockId& id) const;
   /// What our own records prove of another key; `forked`: there is a proof of fraud (frauds() tells which).
   struct Known { std::int64_t blocks = 0; Micro paid_to_us_micro = 0, received_from_us_micro = 0; bool forked = false; };
@@ -63,6 +78,14 @@ class Store {
   Balance balance() const;
   /// Own blocks, oldest first, from seq `from`, at most `limit`.
   std::vector<Block> history(std::uint64_t from, std::size_t limit) const;
+
+  /// Halves of others in payments of the own chain: the DEBIT behind each CREDIT, the CREDIT on each DEBIT where it was seen. By their author and place.
+  void scan_halves(const std::function<void(const Block&)>& each) const;
+  /// The other half of one own CREDIT or DEBIT, where it is known.
+  std::optional<Block> half_of(const Block& own) const;
+  /// What is here of another's chain, by seq.
+  void scan_foreign(const NodeKey& key, const std::function<void(const Block&)>& each) const;
+  const OpenHolds& open_holds() const;
 
   // Records of the two roles: small values under (bucket, key). Encoding is the caller's.
   Result<void> put(std::string_view bucket, std::string_view key, std::string_view value);

@@ -1,6 +1,7 @@
 // The inside of the store, shared by its three files: opening and replay (store_open.cpp), the own chain and records (store.cpp),
 // blocks of others (foreign_blocks.cpp). Owned by Store; never seen outside ledger/.
 #pragma once
+#include "core/chain.h"
 #include "ledger/sqlite.h"
 #include "ledger/store.h"
 
@@ -13,6 +14,9 @@ struct Store::Impl {
   bool in_transaction = false;
   std::optional<Error> broken;  // the first refusal of the disk in this transaction: SQLite may have rolled back by itself already
   std::optional<Block> head, head_at_begin;
+  std::vector<NodeKey> newly_caught;
+  OpenHolds open_holds;
+  std::vector<std::pair<Hash, std::optional<OpenHold>>> changed_holds;  // what stood there before, in this transaction: for rollback()
 
   ~Impl();
 
@@ -35,12 +39,15 @@ struct Store::Impl {
   Result<void> may_write() const;
   /// Remembers that the disk refused, so that commit() refuses too.
   Error broke(const char* what);
+  /// Appends to the own chain; the last place of a segment gets its CHECKPOINT first.
   Result<Block> append(Block block, Micro hold_amount);
+  Result<Block> append_one(Block block, Micro hold_amount);
+  void follow_holds(const Block& block);
+  Result<bool> keep(const Block& block);
   Result<void> insert_foreign(const Block& block);
-  Result<void> insert_fraud(const Block& block, const BlockId& first, const std::string& rule);
-  /// What is wrong with a foreign block given those that are here: the rule and the block it clashes with.
-  struct Clash { BlockId first; std::string rule; };
-  Result<std::optional<Clash>> clash_of(const Block& block) const;
+  Result<void> insert_fraud(const Fraud& fraud);
+  /// What a block proves together with those that are here; it is the last one of the proof.
+  Result<std::optional<Fraud>> clash_of(const Block& block) const;
 };
 
 /// A row's content was checked when the store was opened, or written by this process.

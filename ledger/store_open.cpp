@@ -1,14 +1,10 @@
 // Opening the store: the writer's lock, the version, and the replay that compares every row with what the chain says.
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 #include <cstring>
-#include <fstream>
-#include <set>
 
 #include "ledger/store_impl.h"
 
@@ -37,6 +33,14 @@ constexpr const char* schema = R"(
   CREATE TABLE records (bucket BLOB NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (bucket, key)) WITHOUT ROWID;
 )";
 
+/// The writer's lock. Of the kind that belongs to an open file and can be looked at without being tried.
+struct flock whole_file() {
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  return lock;
+}
+
 }  // namespace
 
 Store::Impl::~Impl() {
@@ -48,7 +52,8 @@ Result<void> Store::Impl::take_lock() {
   const std::string path = options.path + ".lock";
   lock = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock < 0) return fail(Code::io, "cannot open " + path + ": " + std::strerror(errno));
-  if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+  struct flock whole = whole_file();
+  if (fcntl(lock, F_OFD_SETLK, &whole) != 0) {
     char text[32] = {};
     std::string owner;
     if (ssize_t got = pread(lock, text, sizeof text - 1, 0); got > 0) owner = " (pid " + std::string(text, static_cast<std::size_t>(got)) + ")";
@@ -61,12 +66,13 @@ Result<void> Store::Impl::take_lock() {
   return {};
 }
 
-std::optional<int> Store::writer_of(const std::string& path) {
-  std::ifstream file(path + ".lock");
-  int pid = 0;
-  if (!(file >> pid) || pid <= 0) return std::nullopt;
-  // The lock itself is not tried: whoever starts meanwhile would take the trial for another node.
-  return kill(pid, 0) == 0 || errno == EPERM ? std::optional(pid) : std::nullopt;
+bool Store::has_writer(const std::string& path) {
+  const int file = ::open((path + ".lock").c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return false;
+  struct flock whole = whole_file();
+  const bool taken = fcntl(file, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
+  close(file);
+  return taken;
 }
 
 /// Even a reader of a WAL makes a file beside it. On a read-only or full disk the store is read as it stands, which is whole when
@@ -134,10 +140,7 @@ Result<Block> read_row(const Statement& row, const std::string& whose) {
 
 /// Every balance is computed anew and compared: a store that does not add up is not used.
 Result<void> Store::Impl::replay_own() {
-  Micro line = options.line_micro;
-  struct OpenHold { BlockId id; NodeKey payee; Micro amount; };
-  std::map<Hash, OpenHold> holds;
-  std::set<Hash> ended;
+  Chain chain;
   auto row = database->prepare("SELECT seq, id, type, ref, link, amount, bytes, sum, counterparty FROM own ORDER BY seq");
   int step;
   while ((step = row.step()) == SQLITE_ROW) {
@@ -146,26 +149,15 @@ Result<void> Store::Impl::replay_own() {
     const std::string name = std::string(block_word(block->type)) + " block " + std::to_string(block->seq);
     if (block->key != options.key) return damaged(options, name + " is of another key, " + to_hex(block->key) + "; this home belongs to " + to_hex(options.key));
     if (block->counterparty.view() != row.blob_at(8)) return damaged(options, name + " is filed under something that it does not say");
-    Micro held = 0;
-    if (block->type == BlockType::debit || block->type == BlockType::release) {
-      auto hold = holds.find(block->ref);
-      if (hold == holds.end() || hold->second.id != block->link || hold->second.payee != block->counterparty) return damaged(options, name + " ends a hold that is not open");
-      held = hold->second.amount;
-      holds.erase(hold);
-      ended.insert(block->ref);
-    } else if (block->type == BlockType::hold) {
-      if (ended.count(block->ref) || !holds.emplace(block->ref, OpenHold{rename_id<BlockId>(block_id(*block)), block->counterparty, block->amount}).second)
-        return damaged(options, name + " holds twice for one award");
-    } else if (block->type == BlockType::genesis) {
-      line = block->amount;
-    }
-    if (auto good = check_next_block(head ? &*head : nullptr, *block, held, line); !good) return damaged(options, good.error().message);
-    head = *block;
+    if (auto good = chain.add(*block); !good) return damaged(options, good.error().message);
   }
   if (step != SQLITE_DONE) return database->problem("read the chain");
+  if (!chain.head()) return {};
+  head = chain.head();
+  open_holds = chain.open_holds();
   // Each block names the one before it by hash, so the head's signature vouches for every body; `sum` noticed damage to the other signatures.
-  if (head && !verify_block(*head)) return damaged(options, "block " + std::to_string(head->seq) + " has a wrong signature");
-  options.line_micro = line;
+  if (!verify_block(*head)) return damaged(options, "block " + std::to_string(head->seq) + " has a wrong signature");
+  options.line_micro = chain.line_micro();
   return {};
 }
 

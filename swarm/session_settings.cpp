@@ -19,7 +19,7 @@ constexpr int max_metadata_bytes = 64 << 20;  // info dictionaries of the larges
 void common(sp& s) {
   s.set_str(sp::user_agent, "tnode/0.1");
   s.set_str(sp::handshake_client_version, "tnode/0.1");
-  s.set_int(sp::alert_mask, lt::alert_category::error | lt::alert_category::status | lt::alert_category::storage | lt::alert_category::dht);
+  s.set_int(sp::alert_mask, lt::alert_category::error | lt::alert_category::status | lt::alert_category::storage | lt::alert_category::dht | lt::alert_category::connect);
   s.set_int(sp::alert_queue_size, 100'000);
   // Two seeds have nothing to exchange but messages: without this they hang up, and the channel with them.
   s.set_bool(sp::close_redundant_connections, false);
@@ -95,6 +95,8 @@ lt::session_params session_params_for(const SwarmOptions& options) {
   common(params.settings);
   if (is_loopback_profile(options)) loopback(params.settings, options);
   else public_profile(params.settings, options);
+  // Who joins no board is passing by: asks the DHT without becoming a part of it that others would wait for in vain (BEP 43).
+  params.settings.set_bool(sp::dht_read_only, !options.join_board);
   params.disk_io_constructor = options.bulk ? lt::mmap_disk_io_constructor : lt::posix_disk_io_constructor;
   return params;
 }

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -21,6 +22,7 @@
 
 #include "swarm/channels.h"
 #include "swarm/endpoint.h"
+#include "swarm/published_items.h"
 #include "swarm/session_settings.h"
 #include "swarm/torrents.h"
 
@@ -71,12 +73,14 @@ struct Swarm::Impl {
   std::unique_ptr<lt::session> session;
   std::shared_ptr<Channels> channels;
   std::unique_ptr<Torrents> torrents;
+  std::unique_ptr<PublishedItems> items;
   lt::torrent_handle board;
+  std::set<std::string> unreachable;  ///< given peers of which it was said
   asio::steady_timer search_timer{context}, fetch_timer{context};
   bool fetch_timer_runs = false;
   std::chrono::milliseconds search_pause = first_search;
   std::thread thread;
-  std::atomic<bool> stopping{false};
+  std::atomic<bool> stopping{false}, dht_answers{false};
   bool running = false;       ///< something may be queued in the context
   lt::session_proxy closing;  ///< the aborted session, to which what is queued points
 
@@ -87,7 +91,6 @@ struct Swarm::Impl {
     bool tcp_listens = false, udp_listens = false;
     std::string problem;
   } listening;
-  Health health;
   std::vector<std::pair<NodeKey, Bytes>> outbox;
 
   void report(SwarmEvent event) {
@@ -115,6 +118,7 @@ struct Swarm::Impl {
   void on_alerts();
   void hear_listening(const std::vector<lt::alert*>& alerts);
   void on_alert(const lt::alert& alert);
+  void say_unreachable(const lt::tcp::endpoint& endpoint_of, const std::string& reason);
   void dial(const lt::tcp::endpoint& endpoint_to) { if (board.is_valid()) board.connect_peer(endpoint_to); }
   std::string dht_state_path() const { return options.data_dir + "/dht.state"; }
 };
@@ -125,13 +129,7 @@ Result<void> Swarm::Impl::start() {
   auto identity = TlsIdentity::make(options.key_seed);
   if (!identity) return identity.error();
   const NodeKey own = KeyPair::from_seed(options.key_seed).key();
-  auto to_sink = [this](SwarmEvent event) {
-    if (std::holds_alternative<PeerUp>(event) || std::holds_alternative<PeerDown>(event)) {
-      std::lock_guard lock(mutex);
-      health.channels += std::holds_alternative<PeerUp>(event) ? 1 : -1;
-    }
-    report(std::move(event));
-  };
+  auto to_sink = [this](SwarmEvent event) { report(std::move(event)); };
   channels = std::make_shared<Channels>(own, *identity, to_sink);
   try {
     lt::session_params params = session_params_for(options);
@@ -147,6 +145,7 @@ Result<void> Swarm::Impl::start() {
     return fail(Code::unavailable, std::string("libtorrent cannot start: ") + error.what());
   }
   torrents = std::make_unique<Torrents>(*session, *channels, true, to_sink);
+  items = std::make_unique<PublishedItems>(*session, options.key_seed, to_sink);
   running = true;
   thread = std::thread([this] { context.run(); });
   post([this] { if (options.join_board) join_board(); });
@@ -179,6 +178,7 @@ void Swarm::Impl::stop() {
       }
       board = {};
       torrents.reset();
+      items.reset();
       closing = session->abort();
       session.reset();
       work.reset();
@@ -231,7 +231,6 @@ void Swarm::Impl::join_board() {
 void Swarm::Impl::search() {
   if (!board.is_valid()) return;
   board.force_dht_announce();
-  session->post_session_stats();
   if (channels->count() == 0)
     for (const auto& peer : options.peers)
       if (auto to = parse_endpoint(peer)) dial(*to);
@@ -290,18 +289,22 @@ void Swarm::Impl::hear_listening(const std::vector<lt::alert*>& alerts) {
   listen_changed.notify_all();
 }
 
+void Swarm::Impl::say_unreachable(const lt::tcp::endpoint& endpoint_of, const std::string& reason) {
+  const std::string endpoint = format_endpoint(endpoint_of);
+  const bool given = std::find(options.peers.begin(), options.peers.end(), endpoint) != options.peers.end();
+  if (given && unreachable.insert(endpoint).second) report(PeerUnreachable{endpoint, reason});
+}
+
 void Swarm::Impl::on_alert(const lt::alert& alert) {
   if (lt::alert_cast<lt::dht_bootstrap_alert>(&alert)) {
     search_pause = first_search;
     search();
   } else if (auto* stats = lt::alert_cast<lt::session_stats_alert>(&alert)) {
-    static const int nodes_index = lt::find_metric_idx("dht.dht_nodes"), messages_index = lt::find_metric_idx("dht.dht_messages_in"), peers_index = lt::find_metric_idx("peer.num_peers_connected");
-    auto counters = stats->counters();
-    std::lock_guard lock(mutex);
-    health.dht_nodes = static_cast<int>(counters[nodes_index]);
-    health.dht_messages = counters[messages_index];
-    health.peers = static_cast<int>(counters[peers_index]);
-  } else {
+    static const int messages_index = lt::find_metric_idx("dht.dht_messages_in");
+    dht_answers = stats->counters()[messages_index] > 0;
+  } else if (auto* gone = lt::alert_cast<lt::peer_disconnected_alert>(&alert)) {
+    if (gone->op == lt::operation_t::connect) say_unreachable(gone->endpoint, gone->error.message());
+  } else if (!items->on_alert(alert)) {
     torrents->on_alert(alert);
     run_fetch_timer();
   }
@@ -355,6 +358,14 @@ void Swarm::remove(const Hash& v2_hash) {
   impl_->post([impl = impl_.get(), v2_hash] { impl->torrents->remove(v2_hash); });
 }
 
+void Swarm::publish_item(const std::string& salt, Bytes value, std::int64_t seq) {
+  impl_->post([impl = impl_.get(), salt, value = std::move(value), seq] { impl->items->publish(salt, value, seq); });
+}
+
+void Swarm::find_item(const NodeKey& key, const std::string& salt) {
+  impl_->post([impl = impl_.get(), key, salt] { impl->items->find(key, salt); });
+}
+
 void Swarm::dial(const std::string& endpoint) {
   auto to = parse_endpoint(endpoint);
   if (to) impl_->post([impl = impl_.get(), to = *to] { impl->dial(to); });
@@ -369,10 +380,9 @@ std::string Swarm::listen_endpoint() const {
   return format_endpoint(impl_->listening.tcp);
 }
 
-Swarm::Health Swarm::health() const {
+bool Swarm::dht_answers() const {
   impl_->post([impl = impl_.get()] { if (impl->session) impl->session->post_session_stats(); });
-  std::lock_guard lock(impl_->mutex);
-  return impl_->health;
+  return impl_->dht_answers;
 }
 
 }  // namespace tnode

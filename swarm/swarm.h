@@ -52,8 +52,12 @@ struct MessageIn { NodeKey from; Bytes message; };        ///< one frame from a 
 struct FetchDone { Hash v2_hash; Torrent torrent; std::string dir; };  ///< verified by libtorrent's piece hashes; keeps seeding
 struct FetchFailed { Hash v2_hash; std::string reason; };
 struct FetchProgress { Hash v2_hash; std::int64_t done_bytes = 0, total_bytes = 0; };
+struct ItemFound { NodeKey key; std::string salt; std::int64_t seq = 0; Bytes value; bool last = false; };  ///< empty value: nobody has one; `last`: the search is over
+struct ItemPublished { std::string salt; std::int64_t seq = 0; int nodes = 0; };  ///< on how many DHT nodes
 struct SwarmProblem { std::string what; };                ///< for logs: an address in use, disk error, …
-using SwarmEvent = std::variant<PeerUp, PeerDown, MessageIn, FetchDone, FetchFailed, FetchProgress, SwarmProblem>;
+struct PeerUnreachable { std::string endpoint, reason; };  ///< one of `SwarmOptions::peers`, said once; it is dialled again
+using SwarmEvent =
+    std::variant<PeerUp, PeerDown, MessageIn, FetchDone, FetchFailed, FetchProgress, ItemFound, ItemPublished, SwarmProblem, PeerUnreachable>;
 
 /// Largest message the channel carries.
 inline constexpr std::size_t max_message_bytes = 16 << 10;
@@ -73,15 +77,19 @@ class Swarm {
   void fetch(FetchTorrent request);
   /// Stops seeding or fetching; files stay.
   void remove(const Hash& v2_hash);
+  /// Publishes a value (bencoded, at most 1,000 bytes) under this node's key and `salt` in the DHT (BEP 44); reports ItemPublished. Nodes
+  /// forget it after two hours: to be said again.
+  void publish_item(const std::string& salt, Bytes value, std::int64_t seq);
+  /// Looks another key's value up; reports ItemFound, perhaps more than once, the newest last.
+  void find_item(const NodeKey& key, const std::string& salt);
   /// Dials an address on the board swarm.
   void dial(const std::string& endpoint);
   /// Removes a key's channels and refuses new ones until the swarm stops.
   void ban(const NodeKey& key);
 
   std::string listen_endpoint() const;  ///< "IP:PORT" really listened on; of several the one that most others may reach
-  /// As of the last call, or a little later: each call asks for new figures.
-  struct Health { int dht_nodes = 0; std::int64_t dht_messages = 0; int peers = 0; int channels = 0; };
-  Health health() const;
+  /// Anything came in over the DHT. As of the last call, or a little later: each call asks anew.
+  bool dht_answers() const;
 
  private:
   struct Impl;

@@ -98,7 +98,9 @@ class Client:
     def __init__(self, world, name, dht="", utp=False):
         if not importlib.util.find_spec("libtorrent"):
             raise Skipped("python3-libtorrent is not installed (sudo apt install python3-libtorrent)")
-        settings = {"listen_interfaces": "127.0.0.1:0", "enable_upnp": False, "enable_natpmp": False, "enable_lsd": False, "enable_dht": bool(dht), "enable_outgoing_utp": utp}
+        # All nodes here have one address: a client that knows one peer an address would dial the requester of the magnet link, which has left,
+        # and the farmer that it is given next only a minute later.
+        settings = {"allow_multiple_connections_per_ip": True, "listen_interfaces": "127.0.0.1:0", "enable_upnp": False, "enable_natpmp": False, "enable_lsd": False, "enable_dht": bool(dht), "enable_outgoing_utp": utp}
         if dht:
             settings.update({"dht_bootstrap_nodes": dht, "dht_restrict_routing_ips": False, "dht_restrict_search_ips": False})
         self.process = world.start(name, [sys.executable, os.path.join(HERE, "libtorrent_client.py"), json.dumps(settings)], stdin=subprocess.PIPE)

@@ -3,6 +3,7 @@ import fcntl
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -40,9 +41,9 @@ def write(path, text):
 
 
 def unlocked(path):
-    with open(path) as file:
+    with open(path, "r+") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False
         return True
@@ -191,6 +192,17 @@ def waiting_is_said(program):
         until(lambda: "another is needed" in record(net)["why"], "explain says the same")
 
 
+def a_peer_that_does_not_answer_is_named_once(program):
+    with Net(program) as net, socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))  # nobody listens here, nor can anybody else
+        address = "127.0.0.1:%d" % deaf.getsockname()[1]
+        farmer = net.farmer("farmer", peers=[address])
+        until(lambda: f"no node answers at {address} (--peer): " in farmer.log(), "the farmer names it")
+        status, _, err = seed(net, [net.task("t", FAST), "--set", "quorum.agree=1"], [farmer.listen])
+        assert status == 0, err
+        assert farmer.log().count(address) == 1, farmer.log()
+
+
 def watched_tasks_of_one_name_have_a_folder_each(program):
     with Net(program) as net:
         peers = farmers_of(net)
@@ -220,5 +232,5 @@ def devnet_refuses_what_cannot_end_well_and_cleans_up(program):
 
 if __name__ == "__main__":
     main([a_detached_seed_says_whether_it_stands, outputs_are_refused_a_place_before_anything_is_paid, a_result_that_cannot_be_saved_stands, why_a_task_failed_can_be_looked_up,
-          a_unit_without_outputs_is_warned_of, what_was_left_is_on_record_as_it_is, done_before_names_the_terms_of_then_and_again_keeps_both, waiting_is_said,
+          a_unit_without_outputs_is_warned_of, what_was_left_is_on_record_as_it_is, done_before_names_the_terms_of_then_and_again_keeps_both, waiting_is_said, a_peer_that_does_not_answer_is_named_once,
           watched_tasks_of_one_name_have_a_folder_each, devnet_refuses_what_cannot_end_well_and_cleans_up])

@@ -1,5 +1,5 @@
 // The bytes, id and signature of one block of every type: chains already written must be readable for ever.
-#include "core/block.h"
+#include "core/chain.h"
 #include "tests/golden/golden_file.h"
 
 using namespace tnode;
@@ -52,6 +52,12 @@ std::vector<Block> sample_chain() {
   credit->link = rename_id<BlockId>(sha256("a DEBIT of another chain"));
   seal(credit);
   seal(add(BlockType::checkpoint, 0, 2'000'001, 0, ""));
+  hold = add(BlockType::hold, 1'000'000, 2'000'001, 1'000'000, "open");
+  seal(hold);
+  const OpenHolds open{{hold->ref, {block_id(*hold), hold->counterparty, hold->amount, 0}}};
+  Block* checkpoint = add(BlockType::checkpoint, 0, 2'000'001, 1'000'000, "");
+  checkpoint->evidence = open_holds_digest(open);
+  seal(checkpoint);
   return chain;
 }
 
@@ -66,9 +72,9 @@ TEST_CASE("bytes_of_known_blocks_never_change") {
 
 TEST_CASE("known_blocks_form_a_chain_that_its_rules_accept") {
   const auto chain = sample_chain();
+  Chain replayed;
   for (std::size_t i = 0; i < chain.size(); ++i) {
-    const Micro held = chain[i].type == BlockType::debit ? 5'000'000 : chain[i].type == BlockType::release ? 250'000 : 0;
-    auto good = check_next_block(i ? &chain[i - 1] : nullptr, chain[i], held, 1000 * credit_micro);
+    auto good = replayed.add(chain[i]);
     if (!good) FAIL(good.error().message);
     CHECK(verify_block(chain[i]));
     auto again = decode_block(encode_block(chain[i]));

@@ -14,6 +14,7 @@ Block bobs(BlockType type, std::uint64_t seq, Micro amount) {
   block.key = bob.key();
   block.counterparty = alice.key();
   block.ref = hash_of(std::to_string(seq));
+  if (type == BlockType::debit || type == BlockType::release || type == BlockType::credit) block.link = rename_id<BlockId>(hash_of("what it answers"));
   block.amount = block.held = amount;
   return block;
 }
@@ -39,8 +40,10 @@ TEST_CASE("a_forked_chain_of_another_key_is_noticed_and_both_halves_kept") {
   CHECK(a->find_block(block_id(one)).value() == one);
   CHECK(a->find_block(block_id(other)).value() == other);
   REQUIRE(a->frauds().size() == 1);
-  CHECK(a->frauds()[0].first == one);
-  CHECK(a->frauds()[0].second == other);
+  CHECK(a->frauds()[0].blocks == std::vector<Block>{one, other});
+  CHECK(a->fraud_of(bob.key())->rule == "signed two blocks with seq 7");
+  CHECK(a->take_newly_caught() == std::vector<NodeKey>{bob.key()});
+  CHECK(a->take_newly_caught().empty());
   CHECK(a->known_of(bob.key()).forked);
   CHECK_FALSE(a->known_of(key_of(9).key()).forked);
   SECTION("new promises of that key are refused, what it owes is taken") {
@@ -149,7 +152,26 @@ TEST_CASE("a_credit_must_say_what_the_debit_says") {
   credit.link = block_id(debit);
   SECTION("another amount") { credit.amount = 6; }
   SECTION("another award") { credit.ref = hash_of("other"); }
-  SECTION("another debit") { credit.link = {}; }
+  SECTION("another debit") { credit.link = rename_id<BlockId>(hash_of("another")); }
   committed(*a, [&] { CHECK_THAT(a->keep_foreign(as_signed(credit)).error().message, has_text("does not fit")); });
   CHECK(a->balance().unclaimed_out_micro == 5);
+}
+
+TEST_CASE("evidence_about_strangers_is_kept_and_owes_us_nothing") {
+  StoreFixture f;
+  auto a = f.open(alice);
+  Block to_carol = bobs(BlockType::debit, 7, 5);
+  to_carol.counterparty = key_of(3).key();
+  to_carol = as_signed(to_carol);
+  Block fork = to_carol;
+  fork.amount = 6;
+  committed(*a, [&] {
+    CHECK(good(a->keep_chain_block(to_carol)));
+    CHECK_FALSE(good(a->keep_chain_block(to_carol)));
+    CHECK(a->balance().unclaimed_micro == 0);
+    CHECK_THAT(a->keep_chain_block(as_signed(fork)).error().message, has_text("two blocks with seq 7"));
+    CHECK_FALSE(a->keep_chain_block(a->history(0, 1).front()).ok());
+    CHECK_FALSE(a->keep_chain_block(bobs(BlockType::debit, 8, 5)).ok());  // not signed
+  });
+  CHECK(a->frauds().size() == 1);
 }

@@ -162,6 +162,34 @@ TEST_CASE("only_a_debit_made_out_to_us_and_signed_is_credited") {
   CHECK(b->balance().balance_micro == 5);
 }
 
+TEST_CASE("an_award_is_credited_only_as_its_hold_promised") {
+  StoreFixture f;
+  auto a = f.open(alice), b = f.open(bob);
+  std::optional<Block> hold, debit, loose;
+  committed(*a, [&] {
+    hold = good(a->hold(bob.key(), hash_of("award"), {}, 5, 0, 1));
+    debit = good(a->debit(hash_of("award"), {}, 5, 1));
+    loose = good(a->pay(bob.key(), hash_of("gift"), 3, 1));
+  });
+  auto refused = [&](const Block& block) { return b->credit_award(block, 1).error().code; };
+  committed(*b, [&] {
+    CHECK(refused(*debit) == Code::refused);  // nothing is known of its HOLD
+    REQUIRE(b->keep_foreign(*hold).ok());
+    Block more = *debit, other = *debit, of_another = *debit, not_ours = *debit;
+    more.amount = 6;
+    other.ref = hash_of("another award");
+    of_another.key = carol.key();
+    not_ours.counterparty = carol.key();
+    sign_block(more, alice), sign_block(other, alice), sign_block(of_another, carol), sign_block(not_ours, alice);
+    for (const Block& block : {more, other, of_another, not_ours, *loose}) CHECK(refused(block) == Code::refused);
+    CHECK(b->frauds().empty());
+    good(b->credit_award(*debit, 1));
+    good(b->credit_award(*debit, 1));
+    good(b->credit(*loose, 1));  // outside of a task nothing is promised before
+  });
+  CHECK(b->balance().balance_micro == 8);
+}
+
 TEST_CASE("an_award_is_credited_once_also_when_two_debits_are_signed_for_it") {
   StoreFixture f;
   auto b = f.open(bob);
@@ -171,6 +199,7 @@ TEST_CASE("an_award_is_credited_once_also_when_two_debits_are_signed_for_it") {
   debit.key = alice.key();
   debit.counterparty = bob.key();
   debit.ref = hash_of("award");
+  debit.link = rename_id<BlockId>(hash_of("its hold"));
   debit.amount = 5;
   Block again = debit;
   again.seq = 20;
@@ -178,7 +207,7 @@ TEST_CASE("an_award_is_credited_once_also_when_two_debits_are_signed_for_it") {
   sign_block(again, alice);
   committed(*b, [&] {
     good(b->credit(debit, 1));
-    CHECK_THAT(b->credit(again, 1).error().message, has_text("two DEBITs for one award"));
+    CHECK_THAT(b->credit(again, 1).error().message, has_text("ended one HOLD twice"));
     // Another payer may use the same words for its own award.
     Block others = debit;
     others.key = carol.key();
@@ -220,4 +249,53 @@ TEST_CASE("a_rollback_takes_blocks_and_records_back") {
   CHECK(a->balance().blocks == 1);
   CHECK_FALSE(a->get("b", "k").has_value());
   committed(*a, [&] { CHECK(good(a->hold(bob.key(), hash_of("other"), {}, 5, 0, 1)).seq == 1); });
+}
+
+TEST_CASE("each_segment_ends_with_a_checkpoint_of_what_is_open") {
+  StoreFixture f;
+  auto a = f.open(alice);
+  committed(*a, [&] { good(a->hold(bob.key(), hash_of("stays open"), {}, 3, 0, 1)); });
+  for (std::uint64_t i = 0; a->balance().blocks < 2 * segment_blocks + 3; ++i) {
+    const Hash ref = hash_of(std::to_string(i));
+    REQUIRE(a->begin().ok());
+    good(a->hold(bob.key(), ref, {}, 1, 0, 1));
+    good(a->release(ref, {}, 1));
+    if (i % 7 == 0) a->rollback();  // what was taken back is not open either
+    else REQUIRE(a->commit().ok());
+  }
+  for (const Block& block : a->history(0, 2 * segment_blocks)) REQUIRE((block.type == BlockType::checkpoint) == ends_segment(block.seq));
+  a.reset();
+  a = f.open(alice);
+  CHECK(a->open_holds().size() == 1);
+  CHECK(a->balance().held_micro == 3);
+}
+
+TEST_CASE("a_payment_outside_of_a_task_is_a_hold_and_its_debit") {
+  StoreFixture f;
+  auto a = f.open(alice);
+  committed(*a, [&] {
+    auto debit = good(a->pay(bob.key(), hash_of("gift"), 4, 1));
+    CHECK(good(a->pay(bob.key(), hash_of("gift"), 4, 2)) == debit);
+    CHECK(a->debit_of(hash_of("gift")) == debit);
+    CHECK_FALSE(a->has_receipt(block_id(debit)));
+    CHECK(a->pay(bob.key(), hash_of("nothing"), 0, 1).error().code == Code::invalid);
+    CHECK(a->pay(alice.key(), hash_of("self"), 1, 1).error().code == Code::invalid);
+    CHECK(a->pay(bob.key(), hash_of("much"), 11 * credit_micro, 1).error().code == Code::credit);
+  });
+  CHECK(a->balance().balance_micro == -4);
+  CHECK(a->balance().blocks == 3);
+}
+
+TEST_CASE("a_writer_is_seen_from_other_processes_and_not_disturbed_by_being_looked_for") {
+  StoreFixture f;
+  const std::string path = f.options(alice).path;
+  CHECK_FALSE(Store::has_writer(path));
+  {
+    auto a = f.open(alice);
+    CHECK(Store::has_writer(path));
+    auto options = f.options(alice);
+    CHECK(Store::open(options, 1).error().code == Code::unavailable);
+    CHECK(Store::has_writer(path));  // the one that was refused let go of nothing that it did not have
+  }
+  CHECK_FALSE(Store::has_writer(path));
 }

@@ -1,0 +1,114 @@
+// `tnode ledger export|verify|import`: chains as files that anyone can check without this node's leave.
+#include <fstream>
+#include <iterator>
+
+#include "cli/bundle_disk.h"
+#include "cli/commands.h"
+#include "cli/home.h"
+#include "cli/ledger_command.h"
+#include "cli/node.h"
+#include "core/amount.h"
+#include "core/chain_file.h"
+
+namespace tnode {
+namespace {
+
+constexpr std::uintmax_t max_file_bytes = std::uintmax_t{1} << 30;  // three million blocks
+
+Result<Bytes> read_blocks(const std::string& path) {
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  if (!file) return fail(Code::not_found, "cannot read " + path);
+  if (const auto size = file.tellg(); size < 0 || static_cast<std::uintmax_t>(size) > max_file_bytes) return fail(Code::invalid, path + " is no file of blocks: it is too large");
+  file.seekg(0);
+  return Bytes{std::istreambuf_iterator<char>(file), {}};
+}
+
+Result<ChainReport> verify_file(const std::string& path) {
+  auto bytes = read_blocks(path);
+  if (!bytes) return bytes.error();
+  auto report = verify_chain_file(*bytes);
+  if (!report) return fail(report.error().code, path + " does not hold: " + report.error().message);
+  return report;
+}
+
+std::string text_of(const ChainReport& r) {
+  const Block& head = *r.chain.head();
+  std::string text = "key       " + to_hex(r.key()) + "\nblocks    " + std::to_string(r.chain.blocks()) + ", all linked, signed and adding up\nhead      " + to_hex(block_id(head)) + "\nbalance   " +
+                     format_credits(head.balance) + " credits, " + format_credits(head.held) + " of them held; line " + format_credits(r.chain.line_micro()) + "\n";
+  text += "earned    " + format_credits(r.earned_micro) + " by " + std::to_string(r.credits) + " CREDITs; proved by the payers' DEBITs: " + std::to_string(r.credits_proved) + "\n";
+  text += "paid      " + format_credits(r.paid_micro) + " by " + std::to_string(r.debits) + " DEBITs; receipts: " + std::to_string(r.debits_receipted) + "\n";
+  if (r.unproved_micro != 0) text += "claimed   " + format_credits(r.unproved_micro) + " credits are booked without the DEBIT behind them\n";
+  return text;
+}
+
+Json json_of(const ChainReport& r) {
+  const Block& head = *r.chain.head();
+  return Json{{"key", to_hex(r.key())}, {"blocks", r.chain.blocks()}, {"head", to_hex(block_id(head))}, {"signatures", r.signatures}, {"balance_micro", head.balance}, {"held_micro", head.held},
+              {"line_micro", r.chain.line_micro()}, {"earned_micro", r.earned_micro}, {"paid_micro", r.paid_micro}, {"credits", r.credits}, {"credits_proved", r.credits_proved}, {"debits", r.debits},
+              {"debits_receipted", r.debits_receipted}, {"unproved_micro", r.unproved_micro}, {"good", true}};
+}
+
+}  // namespace
+
+Bytes export_blocks(const Store& store) {
+  Bytes all;
+  scan_own(store, [&](const Block& block) { all += encode_block(block); });
+  store.scan_halves([&](const Block& block) { all += encode_block(block); });
+  return all;
+}
+
+int run_ledger_export(const GlobalOptions& global, const std::string& path) {
+  auto ledger = open_ledger(global);
+  if (!ledger) return fail_with(ledger.error());
+  const Bytes blocks = export_blocks(*ledger->store);
+  if (auto written = write_file_atomically(path, blocks); !written) return fail_with(written.error());
+  const auto own = ledger->store->balance().blocks, all = static_cast<std::uint64_t>(blocks.size() / block_bytes);
+  Output(global).answer(Json{{"key", to_hex(ledger->own)}, {"file", path}, {"blocks", own}, {"halves", all - own}},
+                        std::to_string(own) + " blocks and " + std::to_string(all - own) + " halves of others written to " + path + "\n", path);
+  return exit_done;
+}
+
+int run_ledger_verify(const GlobalOptions& global, const std::string& path) {
+  auto report = verify_file(path);
+  if (!report) return fail_with(report.error());
+  Output(global).answer(json_of(*report), text_of(*report), to_hex(report->key()));
+  return exit_done;
+}
+
+int run_ledger_import(const GlobalOptions& global, const std::string& path) {
+  auto report = verify_file(path);
+  if (!report) return fail_with(report.error());
+  auto home = Home::find(global.home);
+  if (!home) return fail_with(home.error());
+  if (auto made = home->make(); !made) return fail_with(made.error());
+  auto key = home->key();
+  if (!key) return fail_with(key.error());
+  if (report->key() == key->key()) return fail_with(fail(Code::refused, path + " is this node's own chain: what stands in the store is newer or the same, and an older chain must never be put back"));
+  Store::Options options;
+  options.path = home->store_path();
+  options.key = key->key();
+  options.signer = &*key;
+  auto store = Store::open(options, wall_clock_ms());
+  if (!store) return fail_with(store.error());
+  auto done = (*store)->begin();
+  std::uint64_t fresh = 0;
+  for (const Block& block : report->own) {
+    if (!done) break;
+    auto kept = (*store)->keep_chain_block(block);
+    // A contradiction is what an import is for: it is kept as a proof, and told below.
+    if (!kept && kept.error().code != Code::invalid) done = kept.error();
+    else if (kept) fresh += *kept;
+  }
+  if (done) done = (*store)->commit();
+  if (!done) return fail_with(done.error());
+  const auto found = (*store)->take_newly_caught().size();
+  Json json = json_of(*report);
+  json["new_blocks"] = fresh;
+  json["frauds_found"] = found;
+  std::string text = text_of(*report) + "kept      " + std::to_string(fresh) + " blocks that were not known here\n";
+  if (found) text += "FRAUD     it contradicts what this node knows: " + (*store)->fraud_of(report->key())->rule + "\n";
+  Output(global).answer(json, text, to_hex(report->key()));
+  return found ? exit_error : exit_done;
+}
+
+}  // namespace tnode

@@ -1,0 +1,28 @@
+// Proofs of fraud: blocks of one key that cannot all be honest. Two of them, or three where the arithmetic needs the HOLD that a DEBIT
+// ends. Whoever holds them can convince anyone; nothing else has to be believed. Pure.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/block.h"
+
+namespace tnode {
+
+/// The rule that the blocks break together, as the end of "the key …"; nothing when all may be honest. In any order. Signatures are the
+/// caller's business: see check_fraud.
+std::optional<std::string> contradiction_of(const std::vector<Block>& blocks);
+
+struct Fraud {
+  NodeKey key;
+  std::string rule;
+  std::vector<Block> blocks;
+};
+
+/// What somebody hands over as a proof: forms, signatures, one key, and a contradiction. `invalid` when it proves nothing: then it is its
+/// sender who has to explain himself.
+Result<Fraud> check_fraud(const std::vector<Bytes>& blocks);
+
+inline constexpr std::size_t most_fraud_blocks = 3;
+
+}  // namespace tnode
