@@ -33,6 +33,7 @@ Result<Offer> make_offer(const Node& node, const PackedTask& task, const Seed& d
   offer.run_ms = task.terms.run_ms;
   offer.resources = task.spec.resources;
   offer.runtime = task.spec.runtime;
+  offer.runtime_peers = task.terms.runtime_peers;
   offer.warm = task.terms.warm;
   offer.draw_commitment = sha256({reinterpret_cast<const char*>(draw_seed.data()), draw_seed.size()});
   // The receiver's bounds are ours too: an offer that nobody could read is not made.
