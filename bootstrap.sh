@@ -9,6 +9,7 @@ build_packages=(
   cmake ninja-build g++ ccache pkg-config git
   libtorrent-rasterbar-dev libboost-dev libssl-dev libsqlite3-dev libyaml-cpp-dev
   libseccomp-dev libcli11-dev nlohmann-json3-dev libfmt-dev
+  musl-tools  # for the first process of a sandbox, which starts faster with it
   catch2      # the tests are part of the build; TNODE_TESTS=OFF by hand leaves them out
   bubblewrap  # what runs strangers' tasks
   python3     # what the examples are written in: `runtime: host` tasks find it in /usr
@@ -22,6 +23,7 @@ usage: ./bootstrap.sh COMMAND
 
   build   install what is missing, build build/tnode
   test    the same, then run every test
+  bench   the same as build, then compare how fast programs start in sandboxes and without
   demo    the same as build, then render a short animation on three farmers of this machine
   help    this text
 
@@ -97,6 +99,11 @@ case "${1:-help}" in
     build
     cd "$root/build"
     exec ctest --output-on-failure --no-tests=error --parallel "$(nproc)"
+    ;;
+  bench)
+    install_packages "${build_packages[@]}" crun  # to compare with
+    build
+    exec /usr/bin/python3 "$root/scripts/bench/sandbox.py" "$root/build"
     ;;
   demo)
     install_packages "${build_packages[@]}"

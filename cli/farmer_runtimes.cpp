@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
+#include <memory>
+#include <utility>
 
 #include "cli/quantities.h"
 #include "cli/runtime_store.h"
@@ -31,7 +34,7 @@ std::string image_path(const StoredBundle& bundle) { return bundle.dir() + "/" +
 
 std::string runtime_root(const Home& home, const RuntimeId& id) { return home.runtime_dir(id) + "/" + runtime_root_name; }
 
-FarmerRuntimes::FarmerRuntimes(Node& node, Options options) : node_(node), options_(std::move(options)) {
+FarmerRuntimes::FarmerRuntimes(Node& node, Options options) : node_(node), options_(std::move(options)), offered_(options_.limit_bytes) {
   sweep_runtimes(node.home());
   for (const auto& runtime : stored_runtimes(node.home()))
     if (runtime.whole)
@@ -40,6 +43,8 @@ FarmerRuntimes::FarmerRuntimes(Node& node, Options options) : node_(node), optio
 
 std::string FarmerRuntimes::root(const RuntimeId& id) {
   touch_runtime(node_.home(), id);
+  mark_runtime(node_.home(), id);
+  offered_.ran(id);
   return runtime_root(node_.home(), id);
 }
 
@@ -65,8 +70,9 @@ void FarmerRuntimes::fetch(const PrepareRuntime& effect) {
   request.holders = node_.peers_up();
   if (request.holders.size() > max_asked) request.holders.resize(max_asked);
   request.holders.push_back(effect.holder);
-  request.peers = {effect.endpoint};
-  request.max_bytes = options_.limit_bytes / 2;  // packed, and unpacked beside it
+  request.peers = effect.peers;
+  const std::int64_t left = effect.awarded ? options_.limit_bytes : offered_.left(node_.now());
+  request.max_bytes = std::min(options_.limit_bytes / 2, left);  // packed, and unpacked beside it
   request.stall_ms = fetch_stall_ms;
   std::error_code ec;
   fs::create_directories(request.parent_dir, ec);
@@ -78,20 +84,26 @@ void FarmerRuntimes::fetch(const PrepareRuntime& effect) {
   node_.later(fetch_limit_ms, [this, id, number, give_up] {
     if (under_way(id, number)) give_up("it was not here within " + format_duration(fetch_limit_ms));
   });
-  auto progress = [this, id, number, give_up](const FetchProgress& moved) {
+  // As soon as its size is known it counts as fetched, however far it comes.
+  const auto counting = std::make_shared<std::function<void(std::int64_t)>>([this, id, counted = effect.awarded](std::int64_t bytes) mutable {
+    if (!std::exchange(counted, true)) offered_.fetched(node_.now(), id, bytes);
+  });
+  auto progress = [this, id, number, give_up, count = counting](const FetchProgress& moved) {
     if (!under_way(id, number)) return;
+    (*count)(moved.total_bytes);
     tell(id, "fetching", moved.done_bytes, moved.total_bytes);
     if (preparing_[id].bytes > 0) return;
-    // Its size is known now: room is made before the disk fills.
+    // Room is made before the disk fills.
     if (auto room = make_room(id, 2 * moved.total_bytes); !room) give_up(room.error().message);
   };
-  auto end = [this, id, number](const FetchDone* fetched, const std::string& problem) {
+  auto end = [this, id, number, count = counting, short_of = left < options_.limit_bytes / 2](const FetchDone* fetched, const std::string& problem) {
+    if (fetched) (*count)(fetched->torrent.total_size);
     if (!under_way(id, number)) return;
     if (!fetched) {
       // What came of it is where the next attempt begins; a folder without anything is of no use.
       std::error_code ignored;
       fs::remove(node_.home().runtime_dir(id), ignored);
-      return lost(id, problem);
+      return lost(id, short_of ? problem + "; " + offered_.why(node_.now()) : problem);
     }
     auto kept = keep_bundle(fetched->torrent, node_.home().runtime_dir(id));
     if (!kept) return lost(id, kept.error().message);
@@ -138,7 +150,7 @@ Result<void> FarmerRuntimes::make_room(const RuntimeId& id, std::int64_t needed)
     const bool busy = other != preparing_.end() || options_.in_use(runtime.id);
     // What was packed here is its user's; its unpacked tree is the cache's.
     const std::int64_t own = runtime.packed_here ? runtime.manifest.disk_bytes * runtime.unpacked : runtime.bytes;
-    cached.push_back({runtime.id, other != preparing_.end() ? std::max(own, other->second.bytes) : own, runtime.last_used_ms, busy});
+    cached.push_back({runtime.id, other != preparing_.end() ? std::max(own, other->second.bytes) : own, runtime.last_used_ms, busy, runtime.ran});
   }
   auto going = choose_evictions(std::move(cached), options_.limit_bytes, needed);
   if (!going) return going.error();

@@ -40,6 +40,7 @@ class FarmerRuntimes {
   Node& node_;
   Options options_;
   std::map<RuntimeId, Preparing> preparing_;
+  OfferedRuntimes offered_;
   std::uint64_t next_number_ = 1;
 };
 

@@ -44,6 +44,7 @@ Offer offer_terms(const TaskSpec& spec, const Terms& terms) {
   offer.run_ms = terms.run_ms;
   offer.resources = spec.resources;
   offer.runtime = spec.runtime;
+  offer.runtime_peers = terms.runtime_peers;
   offer.warm = terms.warm;
   return offer;
 }

@@ -19,6 +19,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* name_file = "name";
+constexpr const char* ran_file = "ran";
 constexpr std::int64_t stat_block_bytes = 512;
 constexpr std::size_t max_manifest_read = 4096;
 
@@ -57,6 +58,7 @@ std::vector<StoredRuntime> stored_runtimes(const Home& home) {
     runtime.id = *id;
     runtime.packed_here = is_packed_here(home, *id);
     if (runtime.packed_here) runtime.name = read_start(dir + "/" + name_file, 256);
+    runtime.ran = fs::exists(dir + "/" + ran_file, ec);
     runtime.bytes = bytes_in(dir, 1);
     runtime.unpacked = is_unpacked(dir + "/" + runtime_root_name);
     if (auto bundle = find_runtime(home, *id)) {
@@ -93,6 +95,8 @@ Result<void> name_runtime(const Home& home, const RuntimeId& id, const std::stri
 }
 
 void touch_runtime(const Home& home, const RuntimeId& id) { utimensat(AT_FDCWD, home.runtime_dir(id).c_str(), nullptr, 0); }
+
+void mark_runtime(const Home& home, const RuntimeId& id) { close(open((home.runtime_dir(id) + "/" + ran_file).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644)); }
 
 bool is_packed_here(const Home& home, const RuntimeId& id) {
   std::error_code ec;

@@ -15,6 +15,7 @@ struct StoredRuntime {
   bool packed_here = false;    ///< kept until its user removes it
   bool whole = false;          ///< all of the bundle is there
   bool unpacked = false;
+  bool ran = false;            ///< a unit ran in it
   RuntimeManifest manifest;    ///< when whole
   std::int64_t bytes = 0;      ///< on disk, packed and unpacked
   TimeMs last_used_ms = 0;
@@ -28,6 +29,8 @@ Result<RuntimeManifest> read_runtime_manifest(const StoredBundle& bundle);
 Result<void> name_runtime(const Home& home, const RuntimeId& id, const std::string& name);
 /// Used now: the last to make room for others.
 void touch_runtime(const Home& home, const RuntimeId& id);
+/// A unit runs in it.
+void mark_runtime(const Home& home, const RuntimeId& id);
 bool is_packed_here(const Home& home, const RuntimeId& id);
 /// Takes it away, in one step for whoever looks; what is packed here keeps its bundle unless `also_packed`. Gives the folder that is
 /// left to be removed; empty when there was nothing.

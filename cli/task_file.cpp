@@ -18,6 +18,8 @@
 #include "core/amount.h"
 #include "core/bundle_paths.h"
 #include "core/messages.h"
+#include "core/runtime.h"
+#include "core/torrent.h"
 
 namespace tnode {
 namespace fs = std::filesystem;
@@ -185,17 +187,30 @@ class Reader {
   }
 
   void runtime(const TreeNode* node) {
-    const char* what = "'host' or the magnet link of a root file system";
+    const char* what = "'host', or a root file system by its magnet link or .torrent";
     std::string given;
     if (!node || !text(*node, what, given) || given == "host") return;
+    if (given.ends_with(".torrent") && !given.starts_with("magnet:")) return runtime_torrent(*node, given);
     if (!given.starts_with("magnet:")) {
       const auto near = nearest_word(given, {"host"});
       return complain(*node, "expected " + std::string(what) + ", not " + quoted_name(given) + (near.empty() ? "" : "; did you mean 'host'?"));
     }
-    if (auto link = magnet(*node); link) {
-      task_.spec.runtime = format_magnet(Magnet{link->v2_hash, {}, "", {}});
-      task_.runtime_magnet = std::move(link);
+    const auto link = magnet(*node);
+    if (!link) return;
+    task_.spec.runtime = format_magnet(Magnet{link->v2_hash, {}, "", {}});
+    task_.terms.runtime_peers = link->peers;
+    if (link->peers.size() > max_runtime_peers) {
+      task_.terms.runtime_peers.resize(max_runtime_peers);
+      warnings_.push_back(node->problem("farmers are told of the first " + std::to_string(max_runtime_peers) + " x.pe addresses of a runtime"));
     }
+  }
+
+  void runtime_torrent(const TreeNode& node, const std::string& given) {
+    auto bytes = read_file((fs::path(folder_) / given).lexically_normal().string());
+    if (!bytes) return complain(node, bytes.error().code == Code::not_found ? "there is no file " + quoted_name(given) : bytes.error().message);
+    auto torrent = parse_canonical_torrent(*bytes);
+    if (!torrent || !torrent->name.starts_with("tnode-runtime-")) return complain(node, quoted_name(given) + " is no torrent of a runtime; `tnode runtime pack` makes one");
+    task_.spec.runtime = runtime_link(rename_id<RuntimeId>(torrent->v2_hash));
   }
 
   std::optional<Magnet> magnet(const TreeNode& node) {

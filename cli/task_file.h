@@ -32,6 +32,7 @@ struct Terms {
   bool adaptive = false;  ///< farmers of proven record may decide units alone, checked at random
   Micro max_price_micro = credit_micro;  ///< per unit
   std::string warm;                        ///< the offer's hint how to run it faster
+  std::vector<std::string> runtime_peers;  ///< "HOST:PORT" of nodes that have the runtime
 };
 
 struct TaskFile {
@@ -39,7 +40,6 @@ struct TaskFile {
   Terms terms;
   std::vector<TaskInput> inputs;
   std::vector<LinkedInput> linked_inputs;
-  std::optional<Magnet> runtime_magnet;  ///< when the runtime is not the host's
 };
 
 /// Either the task, or at least one problem.

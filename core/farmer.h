@@ -18,8 +18,8 @@ namespace tnode {
 // --- effects that only a farmer has ---
 /// Get a task's torrent and payload; answers TaskReady or TaskLost.
 struct FetchTask { TaskId task; std::array<std::uint8_t, 20> v1_hash{}; NodeKey holder; std::string endpoint; };
-/// Have a runtime ready to run in; answers RuntimeReady or RuntimeLost. `holder` may have it.
-struct PrepareRuntime { RuntimeId runtime; NodeKey holder; std::string endpoint; };
+/// Have a runtime ready to run in; answers RuntimeReady or RuntimeLost. `holder` and `peers` may have it. `awarded`: units wait for it, else it is only offered.
+struct PrepareRuntime { RuntimeId runtime; NodeKey holder; std::vector<std::string> peers; bool awarded = false; };
 /// Run one unit; answers UnitRan. The adapter makes the result's torrent.
 struct RunUnit { std::uint64_t job = 0; TaskId task; UnitNumber unit = 0; TimeMs run_ms = 0; std::string warm; };
 struct StopUnit { std::uint64_t job = 0; };

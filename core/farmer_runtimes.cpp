@@ -13,7 +13,9 @@ bool Farmer::runtime_ready(const Offer& offer) {
   Runtime& runtime = runtimes_[*id];
   if (runtime.state == RuntimeState::unknown) {
     runtime.state = RuntimeState::preparing;
-    emit(PrepareRuntime{*id, offer.requester, offer.endpoint});
+    PrepareRuntime wanted{*id, offer.requester, offer.runtime_peers, uses(*id)};
+    wanted.peers.insert(wanted.peers.begin(), offer.endpoint);
+    emit(std::move(wanted));
   }
   return runtime.state == RuntimeState::ready;
 }

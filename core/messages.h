@@ -37,6 +37,7 @@ struct Offer {
   TimeMs run_ms = 0;                       ///< one index's wall time
   Resources resources;
   std::string runtime = "host";
+  std::vector<std::string> runtime_peers;  ///< "HOST:PORT" of nodes that have the runtime, besides the requester
   std::string warm;                        ///< how the task may be run faster, for farmers that know the word; changes no result
   Hash draw_commitment;                    ///< hash of the seed behind every random choice (section 5)
 };
@@ -204,6 +205,7 @@ Hash commitment(const TaskId& task, UnitNumber unit, const AwardId& award, const
 Hash award_ref(const TaskId& task, const std::vector<UnitNumber>& units, const AwardId& award);
 
 inline constexpr std::size_t max_units_per_award = 64;
+inline constexpr std::size_t max_runtime_peers = 4;          ///< each is somebody whom an offer makes every farmer dial
 inline constexpr std::size_t max_inline_bytes = 2048;        ///< a larger result is fetched from its swarm
 inline constexpr std::size_t max_units_per_message = 16;     ///< keeps a frame with extras below 16 KiB with inline_budget
 inline constexpr std::size_t inline_budget_bytes = 8 << 10;  ///< extras in one reveal message

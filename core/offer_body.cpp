@@ -5,6 +5,8 @@ namespace tnode {
 
 using namespace message_fields;
 
+namespace { constexpr std::size_t max_peer_bytes = 64; }
+
 Bytes encode(const Offer& o) {
   Dict resources, dict;
   resources["cpus"] = o.resources.cpus;
@@ -24,6 +26,9 @@ Bytes encode(const Offer& o) {
   dict["resources"] = std::move(resources);
   dict["run"] = o.run_ms;
   dict["runtime"] = o.runtime;
+  List runtime_peers;
+  for (const auto& peer : o.runtime_peers) runtime_peers.emplace_back(peer);
+  if (!runtime_peers.empty()) dict["runtime peers"] = std::move(runtime_peers);
   dict["task"] = raw(o.task);
   dict["units"] = static_cast<std::int64_t>(o.units);
   dict["v1"] = raw(o.v1_hash);
@@ -49,6 +54,14 @@ Result<Offer> decode_offer(std::string_view body) {
   r.id("requester", o.requester);
   o.run_ms = r.number("run", 1, max_time);
   o.runtime = r.bytes("runtime", 4096);
+  if (r.has("runtime peers")) {
+    for (const auto& item : r.list("runtime peers", max_runtime_peers)) {
+      const auto* peer = item.bytes();
+      if (!peer || peer->empty() || peer->size() > max_peer_bytes) r.refuse("a runtime peer is no address");
+      else o.runtime_peers.push_back(*peer);
+    }
+    if (o.runtime_peers.empty()) r.refuse("runtime peers is empty");
+  }
   r.id("task", o.task);
   o.units = static_cast<UnitNumber>(r.number("units", 1, max_units));
   r.fixed("v1", o.v1_hash);

@@ -91,7 +91,7 @@ Result<std::vector<RuntimeId>> choose_evictions(std::vector<CachedRuntime> cache
   if (needed > limit) return fail(Code::refused, "it takes " + std::to_string(needed) + " bytes, packed and unpacked; the limit for runtimes is " + std::to_string(limit) + " (--runtime-cache)");
   if (used + needed > limit)
     return fail(Code::refused, "it takes " + std::to_string(needed) + " bytes and runtimes in use " + std::to_string(used) + "; the limit for all is " + std::to_string(limit) + " (--runtime-cache)");
-  std::sort(cached.begin(), cached.end(), [](const CachedRuntime& a, const CachedRuntime& b) { return std::tie(a.last_used_ms, a.id) < std::tie(b.last_used_ms, b.id); });
+  std::sort(cached.begin(), cached.end(), [](const CachedRuntime& a, const CachedRuntime& b) { return std::tie(a.ran, a.last_used_ms, a.id) < std::tie(b.ran, b.last_used_ms, b.id); });
   for (const auto& each : cached) {
     if (held + needed <= limit) break;
     if (each.in_use) continue;
@@ -99,6 +99,26 @@ Result<std::vector<RuntimeId>> choose_evictions(std::vector<CachedRuntime> cache
     out.push_back(each.id);
   }
   return out;
+}
+
+std::int64_t OfferedRuntimes::left(TimeMs now) const {
+  std::int64_t left = limit_bytes_;
+  for (const auto& each : fetched_)
+    if (now < each.time_ms + offered_runtimes_ms) left -= each.bytes;
+  return std::max<std::int64_t>(0, left);
+}
+
+void OfferedRuntimes::fetched(TimeMs now, const RuntimeId& id, std::int64_t bytes) {
+  std::erase_if(fetched_, [now](const Fetched& each) { return each.time_ms + offered_runtimes_ms <= now; });
+  fetched_.push_back({now, id, bytes});
+}
+
+void OfferedRuntimes::ran(const RuntimeId& id) {
+  std::erase_if(fetched_, [&](const Fetched& each) { return each.id == id; });
+}
+
+std::string OfferedRuntimes::why(TimeMs now) const {
+  return "of the " + std::to_string(limit_bytes_) + " bytes of runtimes that this farmer fetches in a day for offers (--runtime-cache), " + std::to_string(left(now)) + " are left: the others became no awards";
 }
 
 }  // namespace tnode

@@ -48,9 +48,28 @@ std::string machine_of_program(std::string_view first_bytes);
 inline constexpr std::size_t program_head_bytes = 20;
 
 /// A runtime in a farmer's cache.
-struct CachedRuntime { RuntimeId id; std::int64_t bytes = 0; TimeMs last_used_ms = 0; bool in_use = false; };
-/// What must go so that `needed` more bytes fit below `limit`: the longest unused first, never one in use. `refused`, with what is
-/// in the way, when that is not enough.
+struct CachedRuntime { RuntimeId id; std::int64_t bytes = 0; TimeMs last_used_ms = 0; bool in_use = false; bool ran = true; };
+/// What must go so that `needed` more bytes fit below `limit`: those first that no unit ran in, then the longest unused, never one in use. `refused`,
+/// with what is in the way, when that is not enough.
 Result<std::vector<RuntimeId>> choose_evictions(std::vector<CachedRuntime> cached, std::int64_t limit, std::int64_t needed);
+
+/// What is fetched because it was offered, in the hope for an award. Offers cost nothing: those of a day bring no more than the cache holds.
+class OfferedRuntimes {
+ public:
+  explicit OfferedRuntimes(std::int64_t limit_bytes) : limit_bytes_(limit_bytes) {}
+  /// How much may be fetched now for an offer.
+  std::int64_t left(TimeMs now) const;
+  void fetched(TimeMs now, const RuntimeId& id, std::int64_t bytes);
+  /// A unit ran in it: it was worth fetching.
+  void ran(const RuntimeId& id);
+  /// Why no more may be fetched, for people.
+  std::string why(TimeMs now) const;
+
+ private:
+  struct Fetched { TimeMs time_ms = 0; RuntimeId id; std::int64_t bytes = 0; };
+  std::int64_t limit_bytes_;
+  std::vector<Fetched> fetched_;
+};
+inline constexpr TimeMs offered_runtimes_ms = 86'400'000;
 
 }  // namespace tnode

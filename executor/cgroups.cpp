@@ -24,36 +24,46 @@ constexpr std::int64_t least_quota_us = 1'000;  // the kernel's
 
 // --- one group ---
 
+Cgroup::Cgroup(Folders folders, bool version2, Freezer kind)
+    : folders_(std::move(folders)), version2_(version2), freezer_(kind), peak_(folders_.memory + (version2 ? "/memory.peak" : "/memory.max_usage_in_bytes")),
+      oom_(folders_.memory + (version2 ? "/memory.events" : "/memory.oom_control")), pids_events_(folders_.pids + "/pids.events"), members_(folders_.memory + "/cgroup.procs"), pids_members_(folders_.pids + "/cgroup.procs") {}
+
 Cgroup::~Cgroup() {
+  doorman_.reset();
   remove_group(folders_.memory);
   if (folders_.pids != folders_.memory) remove_group(folders_.pids);
   if (freezer_ != Freezer::none && folders_.freezer != folders_.memory) remove_group(folders_.freezer);
 }
 
-bool Cgroup::prepare(std::int64_t memory_bytes, std::int64_t processes) {
-  const std::string memory = std::to_string(memory_bytes);
-  bool good;
+bool Cgroup::set_memory(std::int64_t bytes) {
+  const std::string text = std::to_string(bytes);
   if (version2_) {
-    good = write_kernel_file(folders_.memory + "/memory.max", memory);
     write_kernel_file(folders_.memory + "/memory.swap.max", "0");  // not there without swap
     write_kernel_file(folders_.memory + "/memory.oom.group", "1");
-    write_kernel_file(folders_.memory + "/memory.peak", "0");  // older kernels keep the peak of all tenants
-  } else {
-    // The pair must never cross: first up with the outer one, then down. The outer one is not there without swap accounting.
-    write_kernel_file(folders_.memory + "/memory.memsw.limit_in_bytes", "-1");
-    good = write_kernel_file(folders_.memory + "/memory.limit_in_bytes", memory);
-    write_kernel_file(folders_.memory + "/memory.memsw.limit_in_bytes", memory);
-    write_kernel_file(folders_.memory + "/memory.max_usage_in_bytes", "0");
+    return write_kernel_file(folders_.memory + "/memory.max", text);
   }
-  good = write_kernel_file(folders_.pids + "/pids.max", std::to_string(processes)) && good;
-  oom_before_ = oom_kills();
-  limit_bytes_ = memory_bytes;
-  if (version2_) limit_hits_before_ = field_in_file(folders_.memory + "/memory.events", "oom");
-  refused_before_ = refused_forks();
+  // The pair must never cross: first up with the outer one, then down. The outer one is not there without swap accounting: then nothing is swapped out at all.
+  const std::string with_swap = folders_.memory + "/memory.memsw.limit_in_bytes";
+  write_kernel_file(with_swap, "-1");
+  const bool good = write_kernel_file(folders_.memory + "/memory.limit_in_bytes", text);
+  if (!write_kernel_file(with_swap, text)) write_kernel_file(folders_.memory + "/memory.swappiness", "0");
   return good;
 }
 
-bool Cgroup::join() const {
+bool Cgroup::prepare(std::int64_t memory_bytes, std::int64_t processes) {
+  bool good = limit_bytes_ == memory_bytes || set_memory(memory_bytes);
+  good = (limit_processes_ == processes || write_kernel_file(folders_.pids + "/pids.max", std::to_string(processes))) && good;
+  limit_bytes_ = good ? memory_bytes : 0;
+  limit_processes_ = good ? processes : 0;
+  peak_.write("0");  // on version 2 for this descriptor alone, and older kernels keep the peak of all tenants
+  const std::string memory_events = oom_.read();
+  oom_before_ = field_in(memory_events, "oom_kill");
+  if (version2_) limit_hits_before_ = field_in(memory_events, "oom");
+  forget_refusals();
+  return good;
+}
+
+bool Cgroup::enter() const {
   const std::string self = "0";  // stands for the writer
   bool good = write_kernel_file(folders_.memory + "/cgroup.procs", self);
   if (folders_.pids != folders_.memory) good = write_kernel_file(folders_.pids + "/cgroup.procs", self) && good;
@@ -61,21 +71,34 @@ bool Cgroup::join() const {
   return good;
 }
 
+bool Cgroup::man(const Doorman::Become& become, const std::vector<int>& kept) {
+  if (doorman_ && doorman_->lives()) return true;
+  doorman_ = Doorman::employ([this] { return enter(); }, become, kept);
+  return doorman_ != nullptr;
+}
+
+pid_t Cgroup::start(const std::vector<std::string>& argv, int control, int errors) { return doorman_ ? doorman_->start(argv, control, errors) : -1; }
+
 void Cgroup::freeze(bool frozen) {
   if (freezer_ == Freezer::version2) write_kernel_file(folders_.freezer + "/cgroup.freeze", frozen ? "1" : "0");
   if (freezer_ == Freezer::version1) write_kernel_file(folders_.freezer + "/freezer.state", frozen ? "FROZEN" : "THAWED");
 }
 
-std::int64_t Cgroup::oom_kills() const { return field_in_file(folders_.memory + (version2_ ? "/memory.events" : "/memory.oom_control"), "oom_kill"); }
-std::int64_t Cgroup::refused_forks() const { return field_in_file(folders_.pids + "/pids.events", "max"); }
-bool Cgroup::empty() const { return read_kernel_file(folders_.memory + "/cgroup.procs").empty() && read_kernel_file(folders_.pids + "/cgroup.procs").empty(); }
+std::int64_t Cgroup::oom_kills() const { return oom_.field("oom_kill"); }
+std::int64_t Cgroup::refused_forks() const { return pids_events_.field("max"); }
+bool Cgroup::lives_elsewhere(const KernelFile& members) const {
+  const std::string all = members.read();
+  return !all.empty() && all != std::to_string(doorman()) + "\n";
+}
+bool Cgroup::empty() const { return !lives_elsewhere(members_) && !lives_elsewhere(pids_members_); }
 bool Cgroup::out_of_memory() const {
-  if (oom_kills() <= oom_before_) return false;
+  const std::string events = oom_.read();
+  if (field_in(events, "oom_kill") <= oom_before_) return false;
   // Version 2 counts on whose account it was; version 1 does not, but then its own account is full.
-  return version2_ ? field_in_file(folders_.memory + "/memory.events", "oom") > limit_hits_before_ : peak_bytes() + full_within_bytes >= limit_bytes_;
+  return version2_ ? field_in(events, "oom") > limit_hits_before_ : peak_bytes() + full_within_bytes >= limit_bytes_;
 }
 bool Cgroup::out_of_processes() const { return refused_forks() > refused_before_; }
-std::int64_t Cgroup::peak_bytes() const { return number_in_file(folders_.memory + (version2_ ? "/memory.peak" : "/memory.max_usage_in_bytes")); }
+std::int64_t Cgroup::peak_bytes() const { return peak_.number(); }
 
 // --- the pool ---
 
@@ -223,19 +246,41 @@ void CgroupPool::bound_all(const SharedLimits& shared) {
 
 std::unique_ptr<Cgroup> CgroupPool::take(std::int64_t memory_bytes, std::int64_t processes) {
   if (mode_ == watchdog_mode) return nullptr;
-  for (auto it = free_.begin(); it != free_.end(); ++it) {
+  std::unique_ptr<Cgroup> group;
+  for (auto it = free_.begin(); it != free_.end() && !group; ++it) {
     // One whose last tenants are still dying would count their deeds against the next.
     if (!(*it)->empty() || !(*it)->prepare(memory_bytes, processes)) continue;
-    auto group = std::move(*it);
+    group = std::move(*it);
     free_.erase(it);
-    return group;
+    break;
   }
-  auto group = make();
-  if (group && !group->prepare(memory_bytes, processes)) {
+  if (!group && (group = make()) && !group->prepare(memory_bytes, processes)) {
     problem_ = "the control group does not take its limits";
     return nullptr;
   }
+  if (group && become_ && !group->man(become_, kept_)) {
+    problem_ = "no process could be put into it";
+    return nullptr;
+  }
   return group;
+}
+
+std::vector<std::string> CgroupPool::places() const {
+  auto all = claimed_;
+  all.insert(all.end(), moved_out_of_.begin(), moved_out_of_.end());
+  for (const auto& each : {own_version2_, leaf_, usage_path_})
+    if (!each.empty()) all.push_back(each);
+  return all;
+}
+
+void CgroupPool::starts(Doorman::Become become, std::vector<int> kept) {
+  become_ = std::move(become);
+  kept_ = std::move(kept);
+  for (auto& group : free_) group->man(become_, kept_);  // before the first is needed
+}
+
+bool CgroupPool::employs(pid_t pid) const {
+  return std::any_of(free_.begin(), free_.end(), [pid](const auto& group) { return group->doorman() == pid; });
 }
 
 std::unique_ptr<Cgroup> CgroupPool::make() {

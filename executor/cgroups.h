@@ -1,11 +1,14 @@
 // Memory and process limits by control groups: version 2, version 1, or none. Only ever touches groups it made, below the one it was started in.
-// Groups are pooled: making one costs milliseconds, using one again costs two writes. The same groups freeze sandboxes, and bound all of them together.
+// Groups are pooled, and each has a doorman: making one or moving into one costs milliseconds, using one again costs nothing much. The same groups freeze
+// sandboxes, and bound all of them together.
 #pragma once
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "core/execution.h"
+#include "executor/doorman.h"
+#include "executor/kernel_files.h"
 
 namespace tnode {
 
@@ -18,31 +21,40 @@ class Cgroup {
   enum class Freezer : std::uint8_t { none, version1, version2 };
   /// Folders; all the same one on version 2.
   struct Folders { std::string memory, pids, freezer; };
-  Cgroup(Folders folders, bool version2, Freezer kind) : folders_(std::move(folders)), version2_(version2), freezer_(kind) {}
+  Cgroup(Folders folders, bool version2, Freezer kind);
   ~Cgroup();
   Cgroup(const Cgroup&) = delete;
   Cgroup& operator=(const Cgroup&) = delete;
 
   /// Sets the limits and forgets what was counted before. False when the kernel does not take the limits; then nothing may run in it.
   bool prepare(std::int64_t memory_bytes, std::int64_t processes);
-  /// Moves the calling process in. Async-signal-safe enough for a child between fork and exec.
-  bool join() const;
-  bool empty() const;              ///< no process lives in it
+  /// Has somebody at hand who starts processes in it; a new one where the last was killed.
+  bool man(const Doorman::Become& become, const std::vector<int>& kept);
+  /// A child of this process that lives in the group; -1 when there is nobody to start it.
+  pid_t start(const std::vector<std::string>& argv, int control, int errors);
+  pid_t doorman() const { return doorman_ ? doorman_->pid() : -1; }
+  bool empty() const;              ///< no process lives in it but its doorman
+  void forget_refusals() { refused_before_ = refused_forks(); }
   bool out_of_memory() const;      ///< since prepare(), by its own limit
   /// Since prepare(), a process was killed because something around the group was full: the machine, or all sandboxes together.
   bool killed_for_others() const { return oom_kills() > oom_before_ && !out_of_memory(); }
-  bool out_of_processes() const;   ///< since prepare()
+  bool out_of_processes() const;   ///< since prepare() or forget_refusals()
   std::int64_t peak_bytes() const;
   bool can_freeze() const { return freezer_ != Freezer::none; }
   void freeze(bool frozen);
 
  private:
+  bool enter() const;
+  bool set_memory(std::int64_t bytes);
   std::int64_t oom_kills() const;
   std::int64_t refused_forks() const;
+  bool lives_elsewhere(const KernelFile& members) const;
   Folders folders_;
   bool version2_;
   Freezer freezer_;
-  std::int64_t limit_bytes_ = 0, oom_before_ = 0, limit_hits_before_ = 0, refused_before_ = 0;
+  KernelFile peak_, oom_, pids_events_, members_, pids_members_;
+  std::unique_ptr<Doorman> doorman_;
+  std::int64_t limit_bytes_ = 0, limit_processes_ = 0, oom_before_ = 0, limit_hits_before_ = 0, refused_before_ = 0;
 };
 
 class CgroupPool {
@@ -57,6 +69,12 @@ class CgroupPool {
   const std::string& problem() const { return problem_; }
   /// A group with these limits in force and nobody in it; none in watchdog mode, or when it cannot be had: see problem().
   std::unique_ptr<Cgroup> take(std::int64_t memory_bytes, std::int64_t processes);
+  /// Folders that must stay where they are.
+  std::vector<std::string> places() const;
+  /// What is started in groups, from now on.
+  void starts(Doorman::Become become, std::vector<int> kept);
+  /// That process is the doorman of a group that nobody uses.
+  bool employs(pid_t pid) const;
   void give_back(std::unique_ptr<Cgroup> group) { free_.push_back(std::move(group)); }
 
   /// systemd made a scope for the runner: the groups lie in it.
@@ -92,6 +110,8 @@ class CgroupPool {
   std::vector<int> locks_;
   int made_ = 0;
   std::vector<std::unique_ptr<Cgroup>> free_;
+  Doorman::Become become_;                          // what doormen start, and the descriptors that this takes
+  std::vector<int> kept_;
 };
 
 }  // namespace tnode

@@ -198,7 +198,7 @@ void Executor::resume() { impl_->send(RunnerFrame::resume, {}); }
 
 std::int64_t Executor::cpu_ms() const {
   if (impl_->usage_path.empty()) return cpu_ms_of_tree(impl_->runner);
-  return field_in_file(impl_->usage_path, "usage_usec") / 1000;
+  return field_in(read_kernel_file(impl_->usage_path), "usage_usec") / 1000;
 }
 
 const SandboxState& Executor::state() const { return impl_->state; }

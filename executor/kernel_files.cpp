@@ -5,34 +5,62 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <fstream>
 #include <sstream>
 
 namespace tnode {
 
+namespace {
+
+/// To its end, or to the first error: a process that ends takes its files along.
+std::string read_all(int fd) {
+  std::string text;
+  char buffer[8192];
+  for (ssize_t got; (got = pread(fd, buffer, sizeof buffer, static_cast<off_t>(text.size()))) > 0;) text.append(buffer, static_cast<std::size_t>(got));
+  return text;
+}
+
+bool write_at_once(int fd, const std::string& text) { return pwrite(fd, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()); }
+
+}  // namespace
+
 std::string read_kernel_file(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return {};
+  std::string text = read_all(fd);
+  close(fd);
+  return text;
 }
 
 bool write_kernel_file(const std::string& path, const std::string& text) {
   int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
   if (fd < 0) return false;
-  bool good = write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  const bool good = write_at_once(fd, text);
   close(fd);
   return good;
 }
 
-std::int64_t number_in_file(const std::string& path) { return std::atoll(read_kernel_file(path).c_str()); }
-
-std::int64_t field_in_file(const std::string& path, const std::string& word) {
-  std::istringstream lines(read_kernel_file(path));
+std::int64_t field_in(const std::string& text, std::string_view word) {
+  std::istringstream lines(text);
   std::string name;
   std::int64_t value;
   while (lines >> name >> value)
     if (name == word) return value;
   return 0;
 }
+
+KernelFile::~KernelFile() {
+  if (fd_ >= 0) close(fd_);
+}
+
+int KernelFile::opened() const {
+  for (int mode : {O_RDWR, O_RDONLY, O_WRONLY})
+    if (fd_ < 0) fd_ = open(path_.c_str(), mode | O_CLOEXEC);
+  return fd_;
+}
+
+std::string KernelFile::read() const { return opened() < 0 ? std::string() : read_all(fd_); }
+bool KernelFile::write(const std::string& text) const { return opened() >= 0 && write_at_once(fd_, text); }
+std::int64_t KernelFile::number() const { return std::atoll(read().c_str()); }
 
 ProcessStat process_stat(pid_t pid) {
   const std::string text = read_kernel_file("/proc/" + std::to_string(pid) + "/stat");

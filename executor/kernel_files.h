@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace tnode {
@@ -12,10 +14,26 @@ namespace tnode {
 std::string read_kernel_file(const std::string& path);
 /// In one write, as the kernel wants it. Async-signal-safe but for the caller's strings.
 bool write_kernel_file(const std::string& path, const std::string& text);
-/// The number that a file begins with; 0 when there is none.
-std::int64_t number_in_file(const std::string& path);
-/// The number behind a word in a file of "word number" lines; 0 when it is not there.
-std::int64_t field_in_file(const std::string& path, const std::string& word);
+/// The number behind a word in lines of "word number"; 0 when it is not there.
+std::int64_t field_in(const std::string& text, std::string_view word);
+
+/// One that is read and written again and again: opened once, when it is first needed.
+class KernelFile {
+ public:
+  explicit KernelFile(std::string path) : path_(std::move(path)) {}
+  ~KernelFile();
+  KernelFile(KernelFile&& other) noexcept : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
+  KernelFile& operator=(KernelFile&&) = delete;
+  std::string read() const;
+  bool write(const std::string& text) const;
+  std::int64_t number() const;  ///< that it begins with; 0 when there is none
+  std::int64_t field(std::string_view word) const { return field_in(read(), word); }
+
+ private:
+  int opened() const;
+  std::string path_;
+  mutable int fd_ = -1;
+};
 
 /// What /proc/PID/stat says of a process.
 struct ProcessStat {

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <sstream>
 
 #include "executor/cgroups.h"
+#include "executor/kernel_files.h"
 #include "executor/plan.h"
 
 namespace tnode {
@@ -43,7 +45,20 @@ MachineFacts look_at_machine() {
   facts.in_container = access("/.dockerenv", F_OK) == 0 || access("/run/.containerenv", F_OK) == 0 || std::getenv("container");
   facts.systemd = access("/run/systemd/system", F_OK) == 0;
   facts.root = geteuid() == 0;
+  facts.controllers = controllers_of(read_kernel_file("/proc/cgroups"));
   return facts;
+}
+
+MachineFacts::Controllers controllers_of(std::string_view cgroups) {
+  std::istringstream lines{std::string(cgroups)};
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream fields(line);
+    std::string name;
+    int hierarchy = 0, groups = 0, enabled = 1;
+    if (!(fields >> name >> hierarchy >> groups >> enabled) || name != "memory") continue;
+    return enabled == 0 ? MachineFacts::Controllers::off : hierarchy != 0 ? MachineFacts::Controllers::version1 : MachineFacts::Controllers::version2;
+  }
+  return MachineFacts::Controllers::version2;
 }
 
 std::string bubblewrap_remedy(const MachineFacts& facts) { return facts.installer + " bubblewrap"; }
@@ -66,9 +81,14 @@ std::string namespace_remedy(const std::string& problem, const MachineFacts& fac
 }
 
 std::string limits_remedy(const MachineFacts& facts) {
+  using Controllers = MachineFacts::Controllers;
+  if (facts.controllers == Controllers::off)
+    return std::string(facts.in_container ? "on the host of this container: " : "") + "start the kernel with cgroup_enable=memory and without cgroup_disable=memory (GRUB: GRUB_CMDLINE_LINUX in /etc/default/grub, then update-grub; Raspberry Pi: cmdline.txt)";
   if (facts.in_container) return "start the container with control groups that it may write: docker run --privileged --cgroupns=private …, or podman run --systemd=always …";
   if (facts.systemd) return facts.root ? "systemd-run --scope -p Delegate=yes tnode farm" : "systemd-run --user --scope -p Delegate=yes tnode farm";
-  if (facts.root) return "mount -t cgroup2 none /sys/fs/cgroup, and start tnode again";
+  if (facts.root && facts.controllers == Controllers::version1)
+    return "for c in memory pids freezer; do mkdir -p /sys/fs/cgroup/$c && mount -t cgroup -o $c none /sys/fs/cgroup/$c; done; then start tnode again";
+  if (facts.root) return "mount -t cgroup2 none /sys/fs/cgroup; then start tnode again";
   return "have root give your shell a group: echo '+memory +pids +cpu' > /sys/fs/cgroup/cgroup.subtree_control; mkdir /sys/fs/cgroup/tnode; chown -R USER /sys/fs/cgroup/tnode; "
          "echo PID > /sys/fs/cgroup/tnode/cgroup.procs (USER: you, PID: your shell's); then `exec tnode farm` there";
 }

@@ -18,8 +18,12 @@ struct MachineFacts {
   bool clone_allowed = true;                   ///< kernel.unprivileged_userns_clone, where there is one
   bool apparmor_restricts = false;             ///< kernel.apparmor_restrict_unprivileged_userns
   bool in_container = false, systemd = false, root = false;
+  /// Where the kernel has the memory controller: in version 2, bound to version 1, or switched off when it was started.
+  enum class Controllers : std::uint8_t { version2, version1, off } controllers = Controllers::version2;
 };
 MachineFacts look_at_machine();
+/// From the text of /proc/cgroups.
+MachineFacts::Controllers controllers_of(std::string_view cgroups);
 
 /// The command that installs bubblewrap here.
 std::string bubblewrap_remedy(const MachineFacts& facts);

@@ -67,6 +67,7 @@ class Runner {
   void pause();
   void resume();
   void reap();
+  bool keeps(pid_t pid) const;
   void end_orphans() const;
   void end_all();
   void report_done();
@@ -158,23 +159,28 @@ void Runner::reap() {
       if (sandbox.pid() == pid) sandbox.on_exit();
 }
 
+bool Runner::keeps(pid_t pid) const {
+  return host_.cgroups.employs(pid) || std::any_of(sandboxes_.begin(), sandboxes_.end(), [pid](const Sandbox& sandbox) { return sandbox.owns(pid); });
+}
+
 /// What ended sandboxes leave becomes our child, and not all of it ends by itself: bubblewrap's own child, when it had not yet asked to die
 /// with its parent, waits for that parent for ever.
 void Runner::end_orphans() const {
   for (pid_t pid : children_of(getpid()))
-    if (std::none_of(sandboxes_.begin(), sandboxes_.end(), [&](const Sandbox& sandbox) { return sandbox.pid() == pid; })) kill(pid, SIGKILL);
+    if (!keeps(pid)) kill(pid, SIGKILL);
 }
 
-/// The daemon is gone: ends everything, waits for it, and takes the control groups along.
+/// The daemon is gone: ends everything, and waits for it. The control groups go with their pool.
 void Runner::end_all() {
   for (auto& sandbox : sandboxes_) sandbox.cancel();
   const TimeMs limit = monotonic_ms() + end_wait_ms;
   for (;;) {
     reap();
+    std::erase_if(sandboxes_, [](const Sandbox& sandbox) { return sandbox.pid() < 0; });
     end_orphans();
-    siginfo_t ended{};
-    if (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) < 0 || monotonic_ms() >= limit) break;  // no child is left
-    if (ended.si_pid == 0) poll(nullptr, 0, end_pause_ms);
+    const auto left = children_of(getpid());
+    if (std::all_of(left.begin(), left.end(), [this](pid_t pid) { return host_.cgroups.employs(pid); }) || monotonic_ms() >= limit) break;
+    poll(nullptr, 0, end_pause_ms);
   }
   sandboxes_.clear();
 }

@@ -214,7 +214,7 @@ bool Sandbox::take_frame(std::uint32_t type, std::string_view payload) {
   switch (type) {
     case INIT_READY:
       if (turn_ != Turn::hello) return false;
-      send_index(unit_->invocation());
+      if (!std::exchange(ahead_, false)) send_index(unit_->invocation());
       await_end();
       return true;
     case INIT_END: return turn_ == Turn::end && on_end(payload);
@@ -235,12 +235,14 @@ bool Sandbox::on_end(std::string_view payload) {
   deadline_ = monotonic_ms() + outputs_wait_ms;
   if (!unit_->index_ended(ended, payload.substr(0, ended.stdout_tail), payload.substr(ended.stdout_tail), cgroup_.get())) return false;
   // While init hands over and cleans up, the next request can be on its way: what this index did was counted above.
-  const Invocation* next = unit_->done() ? nullptr : unit_->following();
-  if (!next) return true;
-  const Bytes frame = run_frame(*next);
+  if (const Invocation* next = unit_->done() ? nullptr : unit_->following()) send_ahead(*next);
+  return true;
+}
+
+void Sandbox::send_ahead(const Invocation& invocation) {
+  const Bytes frame = run_frame(invocation);
   ahead_ = frame.size() <= max_ahead_bytes;
   if (ahead_) send_all(frame);
-  return true;
 }
 
 bool Sandbox::on_file(std::string_view payload) {

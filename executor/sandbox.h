@@ -34,6 +34,10 @@ struct SandboxHost {
   explicit SandboxHost(SharedLimits shared) : cgroups(shared) {}
   /// A path below the home as the sandbox's user reaches it.
   std::string view(const std::string& path) const;
+  /// Of a new process, which has two descriptors of its parent's: gives away everything that a task must not have.
+  [[noreturn]] void become_bubblewrap(char* const* argv, int control, int errors) const;
+  /// In a child of the calling process.
+  pid_t start_here(const std::vector<std::string>& arguments, int control, int errors) const;
   /// Everything but the control groups and the three paths that are known from the start. `pinned`: sandboxes live on some of the CPUs.
   Result<void> prepare(bool pinned);
 };
@@ -52,6 +56,8 @@ class Sandbox {
   /// It has ended; its processes may still be going.
   bool ended() const { return control_ < 0; }
   bool idle() const { return !unit_ && !ended(); }
+  /// That process is its bubblewrap, or starts things in its control group.
+  bool owns(pid_t pid) const { return pid == pid_ || (cgroup_ && cgroup_->doorman() == pid); }
   TimeMs idle_since() const { return idle_since_; }
   const std::string& task_hex() const { return task_hex_; }
   /// What it shows is no longer there, or something else.
@@ -79,8 +85,9 @@ class Sandbox {
 
  private:
   Result<void> start();
-  [[noreturn]] void become_bubblewrap(char* const* argv, int control, int errors);
   void send_index(const Invocation& invocation);
+  /// Before it can be read, if it fits the socket.
+  void send_ahead(const Invocation& invocation);
   void await_end();
   Bytes run_frame(const Invocation& invocation) const;
   void send_all(std::string_view bytes);
@@ -118,10 +125,10 @@ class Sandbox {
 };
 
 /// A control group's limits for a unit's. Files in /tmp and out/ live in memory and count there too; besides the task's processes it holds
-/// bubblewrap's two, init, and a warm command where there is one.
+/// its doorman, bubblewrap's two, init, and a warm command where there is one.
 inline constexpr std::int64_t warm_processes = 1;
 inline std::int64_t group_memory(const RunLimits& limits) { return limits.memory_bytes + limits.disk_bytes; }
-inline std::int64_t group_processes(const RunLimits& limits, bool warm) { return limits.processes + 3 + (warm ? warm_processes : 0); }
+inline std::int64_t group_processes(const RunLimits& limits, bool warm) { return limits.processes + 4 + (warm ? warm_processes : 0); }
 
 TimeMs monotonic_ms();
 

@@ -7,11 +7,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <sstream>
 
 #include "executor/init_image.h"
+#include "executor/kernel_files.h"
 #include "executor/sandbox.h"
 #include "executor/seccomp_filter.h"
 
@@ -42,6 +45,25 @@ Result<void> write_file(const std::string& path, std::string_view image) {
   return {};
 }
 
+/// True for `outer` itself and for what is below it.
+bool lies_in(const std::string& path, const std::string& outer) { return outer == "/" || path == outer || path.starts_with(outer + "/"); }
+
+/// Each mount of ours is copied for each sandbox, and looked at once for each folder that it shows: those that nobody needs are let go.
+void drop_mounts(const std::vector<std::string>& needed) {
+  constexpr const char* places[] = {"/boot", "/dev/hugepages", "/dev/mqueue", "/dev/pts", "/dev/shm", "/home", "/media", "/mnt", "/opt", "/root", "/run", "/srv", "/sys", "/tmp", "/var"};
+  std::vector<std::string> mounted;
+  std::istringstream lines(read_kernel_file("/proc/self/mountinfo"));
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream fields(line);
+    std::string skip, point;
+    fields >> skip >> skip >> skip >> skip >> point;
+    const bool droppable = std::any_of(std::begin(places), std::end(places), [&](const char* place) { return lies_in(point, place); });
+    const bool in_use = std::any_of(needed.begin(), needed.end(), [&](const std::string& path) { return lies_in(path, point) || lies_in(point, path); });
+    if (droppable && !in_use) mounted.push_back(std::move(point));
+  }
+  for (auto it = mounted.rbegin(); it != mounted.rend(); ++it) umount2(it->c_str(), MNT_DETACH);  // one that stays costs a little time
+}
+
 /// Root's home is closed to others, and bubblewrap runs as somebody else: show it the folders it needs in a mount namespace of our own.
 Result<void> show_home(SandboxHost& host) {
   if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
@@ -70,6 +92,9 @@ Result<void> SandboxHost::prepare(bool pinned) {
     const struct passwd* user = getpwnam(user_name);
     drop_to = user ? std::pair<uid_t, gid_t>{user->pw_uid, user->pw_gid} : std::pair<uid_t, gid_t>{nobody, nobody};
     if (auto shown = show_home(*this); !shown) return shown;
+    auto needed = cgroups.places();
+    needed.insert(needed.end(), {home, home_view, bwrap});
+    drop_mounts(needed);
     init_path = home_view + "/init";
     warm_python_path = home_view + "/warm-python3.py";
   } else {
@@ -88,6 +113,7 @@ Result<void> SandboxHost::prepare(bool pinned) {
   group = *group_file;
   layout = look_at_host();
   hidden = files_to_hide();
+  cgroups.starts([this](char* const* argv, int control, int errors) { become_bubblewrap(argv, control, errors); }, {this->seccomp, this->passwd, this->group});
   return {};
 }
 

@@ -113,38 +113,43 @@ Result<void> Sandbox::start() {
     return fail(Code::io, "no control group for the sandbox: " + host_.cgroups.problem());
   }
   deadline_ = monotonic_ms() + start_wait_ms;
-  std::vector<char*> argv;
-  for (auto& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  // Nothing is copied: until bubblewrap runs in it, the child has the runner's memory, and the runner waits.
-  pid_ = vfork();
-  if (pid_ == 0) become_bubblewrap(argv.data(), control[1], errors[1]);
+  pid_ = cgroup_ ? cgroup_->start(arguments, control[1], errors[1]) : host_.start_here(arguments, control[1], errors[1]);
   close(control[1]);
   close(errors[1]);
-  if (pid_ < 0) return fail(Code::io, std::string("vfork: ") + std::strerror(errno));
+  if (pid_ < 0) return fail(Code::io, cgroup_ ? "no process could be started in the control group" : std::string("vfork: ") + std::strerror(errno));
+  send_ahead(unit_->invocation());
   return {};
 }
 
-/// Keeps nothing that it allocates, for its memory is the runner's.
-void Sandbox::become_bubblewrap(char* const* argv, int control, int errors) {
+pid_t SandboxHost::start_here(const std::vector<std::string>& arguments, int control, int errors) const {
+  std::vector<char*> argv;
+  for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  // Nothing is copied: until bubblewrap runs in it, the child has the runner's memory, and the runner waits.
+  const pid_t pid = vfork();
+  if (pid == 0) become_bubblewrap(argv.data(), control, errors);
+  return pid;
+}
+
+/// Keeps nothing that it allocates, for its memory is the runner's, or a doorman's.
+void SandboxHost::become_bubblewrap(char* const* argv, int control, int errors) const {
   // Everything moves out of the way first: the wanted numbers may be taken by one another.
   constexpr int out_of_the_way = 64;
-  const int wanted[] = {fcntl(errors, F_DUPFD, out_of_the_way), fcntl(control, F_DUPFD, out_of_the_way), fcntl(reopened(host_.seccomp), F_DUPFD, out_of_the_way),
-                        fcntl(reopened(host_.passwd), F_DUPFD, out_of_the_way), fcntl(reopened(host_.group), F_DUPFD, out_of_the_way)};
+  const int wanted[] = {fcntl(errors, F_DUPFD, out_of_the_way), fcntl(control, F_DUPFD, out_of_the_way), fcntl(reopened(seccomp), F_DUPFD, out_of_the_way),
+                        fcntl(reopened(passwd), F_DUPFD, out_of_the_way), fcntl(reopened(group), F_DUPFD, out_of_the_way)};
   const int null = open("/dev/null", O_RDWR);
   if (dup2(wanted[0], 2) < 0 || null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0) give_up("cannot arrange descriptors");
   for (int i = 1; i < 5; ++i)
     if (dup2(wanted[i], 2 + i) < 0) give_up("cannot arrange descriptors");
   // An inherited descriptor is a way out of any sandbox.
   if (syscall(SYS_close_range, 7U, ~0U, 0U) != 0) give_up("cannot close descriptors");
-  if (cgroup_ && !cgroup_->join()) give_up("cannot enter the control group");
   setpriority(PRIO_PROCESS, 0, niceness);
   const rlimit no_core{1, 1};  // less than any core, and the one value at which the kernel calls no core_pattern helper of the host; the filter keeps it
   setrlimit(RLIMIT_CORE, &no_core);
   syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
   write_kernel_file("/proc/self/oom_score_adj", "1000");
-  if (host_.drop_to) {
-    auto [uid, gid] = *host_.drop_to;
+  if (drop_to) {
+    auto [uid, gid] = *drop_to;
     if (setgroups(0, nullptr) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0) give_up("cannot leave root");
   }
   if (geteuid() == 0) {
@@ -152,13 +157,13 @@ void Sandbox::become_bubblewrap(char* const* argv, int control, int errors) {
     give_up("still root");
   }
   prctl(PR_SET_PDEATHSIG, SIGKILL);  // after the change of user, which forgets it
-  if (getppid() != host_.runner) _exit(1);
+  if (getppid() != runner) _exit(1);
   // What the runner does not listen to, a task may.
   for (int number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) signal(number, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  execv(host_.bwrap.c_str(), argv);
+  execv(bwrap.c_str(), argv);
   give_up("cannot start bubblewrap");
 }
 

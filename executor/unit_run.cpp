@@ -24,7 +24,7 @@ std::string seconds(TimeMs ms) {
 
 UnitRun::UnitRun(ExecutionRequest request) : request_(std::move(request)), outputs_(request_.result_dir, request_.outputs, request_.limits) { report_.job = request_.job; }
 
-bool UnitRun::index_ended(const init_end& ended, std::string_view stdout_tail, std::string_view stderr_tail, const Cgroup* cgroup) {
+bool UnitRun::index_ended(const init_end& ended, std::string_view stdout_tail, std::string_view stderr_tail, Cgroup* cgroup) {
   wall_us_ += static_cast<std::int64_t>(ended.wall_us);
   cpu_us_ += static_cast<std::int64_t>(ended.cpu_us);
   report_.usage.wall_ms = wall_us_ / 1000;
@@ -63,6 +63,7 @@ bool UnitRun::index_ended(const init_end& ended, std::string_view stdout_tail, s
     return end_as(OutcomeKind::cpu_limit, "its processes used " + seconds(static_cast<TimeMs>(ended.cpu_us / 1000)) + " of CPU time; the limit is " + seconds(limits.wall_ms * limits.cpus));
   if (ended.ending != INIT_EXITED) return false;  // stopped, though no limit was met
   if (failed) end(OutcomeKind::exited, static_cast<int>(ended.exit_code & 255), {});
+  else if (cgroup) cgroup->forget_refusals();  // it got over them; the next index shall not fail of them
   return true;
 }
 

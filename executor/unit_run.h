@@ -21,7 +21,7 @@ class UnitRun {
   const Invocation* following() const { return at_ + 1 < request_.invocations.size() ? &request_.invocations[at_ + 1] : nullptr; }
 
   /// How the index ended, as init says. False when that makes no sense. A failure ends the unit.
-  bool index_ended(const init_end& ended, std::string_view stdout_tail, std::string_view stderr_tail, const Cgroup* cgroup);
+  bool index_ended(const init_end& ended, std::string_view stdout_tail, std::string_view stderr_tail, Cgroup* cgroup);
   // Its outputs, in the order init sends them; false when they make no sense.
   bool file(std::string path, std::int64_t size, bool executable);
   bool data(std::string_view part);

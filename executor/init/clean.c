@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/ipc.h>
@@ -15,6 +14,10 @@
 #include <unistd.h>
 
 #include "init.h"
+
+/* As <linux/fs.h> has them, which not every C library finds. */
+#define GET_FLAGS ((int)_IOR('f', 1, long))
+#define SET_FLAGS ((int)_IOW('f', 2, long))
 
 /* Empties a folder of any depth without recursion: goes down into what is not empty, and up again by "..". 0 when time ran out. */
 static int empty(const char *top, uint64_t until_ms) {
@@ -54,7 +57,7 @@ static int empty(const char *top, uint64_t until_ms) {
 static void remove_attributes(const char *path) {
   static char names[65536];
   int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), none = 0;
-  ioctl(fd, FS_IOC_SETFLAGS, &none);
+  ioctl(fd, SET_FLAGS, &none);
   close(fd);
   ssize_t size = listxattr(path, names, sizeof names);
   for (char *name = names; size > 0 && name < names + size; name += strlen(name) + 1) removexattr(path, name);
@@ -91,7 +94,7 @@ static uint64_t inodes_of(const char *path) {
 
 static int has_flags(const char *path) {
   int flags = 0, fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const int known = ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0; /* older kernels have none on a tmpfs */
+  const int known = ioctl(fd, GET_FLAGS, &flags) == 0; /* older kernels have none on a tmpfs */
   close(fd);
   return known && flags != 0;
 }

@@ -192,15 +192,15 @@ void run_index(const struct init_run *run, char **argv, char **env, const struct
   for (;;) {
     memset(&ended, 0, sizeof ended);
     int fresh = 1; /* nothing to put in its place */
+    int stdio[3];
     if (warm) {
       fresh = server_begin(run, warm);
     } else {
-      int stdio[3];
       open_stdio(stdio);
       ended.command = start_program(run, argv, env, stdio, -1);
-      close_all(stdio);
     }
     wait_for_end(run, warm, fresh, &ended, signals, started, &paused, end);
+    if (!warm) close_all(stdio); /* not before: the end of a stream would wake us just before the command's own does */
     if (fresh || ended.over || end->ending != INIT_EXITED) break;
     /* A server that served before and now does not: the index begins again with a new one, which begins with a clean sandbox. */
     kill_the_rest(&ended, end);

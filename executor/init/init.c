@@ -14,11 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MAX_STRINGS 16384
 #define CLEAN_BESIDE_SERVER_MS 2000
 
 static char request[INIT_MAX_RUN_BYTES];
-static char *strings[MAX_STRINGS + 4];
+static char *strings[INIT_MAX_STRINGS + 4];
 
 void must(int good) {
   if (!good) _exit(70);
@@ -121,7 +120,7 @@ static int read_request(struct init_run *run, struct lists *lists) {
   must(read_all(run, sizeof *run) && read_all(request, size));
   request[size] = 0;
   const uint64_t count = (uint64_t)run->warm_argc + run->warm_envc + run->argc + run->envc;
-  must(run->argc > 0 && count <= MAX_STRINGS);
+  must(run->argc > 0 && count <= INIT_MAX_STRINGS);
   const char *end = request + size;
   lists->warm = (struct warm_request){.server_argv = strings, .server_env = strings + run->warm_argc + 1, .argc = run->argc, .envc = run->envc};
   lists->argv = lists->warm.server_env + run->warm_envc + 1;

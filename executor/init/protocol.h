@@ -40,5 +40,5 @@ struct init_paused { uint64_t ms; };
 
 struct init_file { uint64_t size; uint32_t executable, reserved; };
 
-enum { INIT_TAIL_BYTES = 4096, INIT_MAX_RUN_BYTES = 4 << 20, INIT_DATA_BYTES = 1 << 20, INIT_MAX_DEPTH = 16, INIT_MAX_PATH_BYTES = 8192 };
+enum { INIT_TAIL_BYTES = 4096, INIT_MAX_RUN_BYTES = 4 << 20, INIT_MAX_STRINGS = 16384, INIT_DATA_BYTES = 1 << 20, INIT_MAX_DEPTH = 16, INIT_MAX_PATH_BYTES = 8192 };
 #endif

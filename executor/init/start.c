@@ -16,8 +16,41 @@ static void set_limit(int what, uint64_t soft, uint64_t hard) {
   setrlimit(what, &limit);
 }
 
+/* As a shell finds it: by `path` when its name says no folder, and what is no program is one for /bin/sh. Libraries differ in both; results must not.
+   Returns when there is none, with errno; changes no memory but its own. */
+static void execute(char **argv, char **env, const char *path) {
+  static char file[4096], *script[INIT_MAX_STRINGS + 4];
+  const char *name = argv[0];
+  const int named = strchr(name, '/') != NULL;
+  int denied = 0;
+  errno = ENOENT;
+  for (const char *from = path; *name; from += strcspn(from, ":") + 1) {
+    const size_t folder = strcspn(from, ":");
+    const int size = named ? snprintf(file, sizeof file, "%s", name) : snprintf(file, sizeof file, "%.*s%s%s", (int)folder, from, folder ? "/" : "", name);
+    if (size < (int)sizeof file) execve(file, argv, env);
+    else errno = ENAMETOOLONG;
+    if (errno == ENOEXEC) {
+      script[0] = (char *)"/bin/sh";
+      script[1] = file;
+      size_t i = 1;
+      do script[i + 1] = argv[i];
+      while (argv[i++]);
+      execve(script[0], script, env);
+    }
+    denied |= errno == EACCES;
+    if (named || (errno != ENOENT && errno != ENOTDIR && errno != EACCES) || !from[folder]) break;
+  }
+  if (denied) errno = EACCES;
+}
+
+static const char *path_in(char **env) {
+  for (; *env; ++env)
+    if (strncmp(*env, "PATH=", 5) == 0) return *env + 5;
+  return "/bin:/usr/bin";
+}
+
 /* In the child, which has our memory until it has become the program: changes nothing but its own process. */
-static void become(const struct init_run *run, char **argv, const int stdio[3], int server_end) {
+static void become(const struct init_run *run, char **argv, char **env, const int stdio[3], int server_end) {
   sigset_t none;
   sigemptyset(&none);
   signal(SIGPIPE, SIG_DFL);
@@ -37,17 +70,16 @@ static void become(const struct init_run *run, char **argv, const int stdio[3], 
   set_limit(RLIMIT_NICE, 0, 0); /* the farmer may be allowed more, for music: a task is not */
   set_limit(RLIMIT_RTPRIO, 0, 0);
   if (chdir("/work") != 0) _exit(126);
-  execvp(argv[0], argv);
+  execute(argv, env, path_in(env));
   int why = errno;
   dprintf(2, "tnode: cannot start '%s': %s\n", argv[0], strerror(why));
   _exit(why == ENOENT ? 127 : 126);
 }
 
 pid_t start_program(const struct init_run *run, char **argv, char **env, const int stdio[3], int server_end) {
-  environ = env; /* its PATH is where execvp looks; init itself has no use for one */
   /* Nothing is copied: the child only arranges itself and executes, and init waits for that. */
   pid_t pid = vfork();
-  if (pid == 0) become(run, argv, stdio, server_end);
+  if (pid == 0) become(run, argv, env, stdio, server_end);
   must(pid > 0);
   return pid;
 }

@@ -12,6 +12,7 @@ import atexit
 import gc
 
 REQUESTS = 3
+ENCODING, ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 SCRIPTS = {}
 MAX_SCRIPTS = 64  # a task may have its index in the source of -c
 WRITERS = tuple(getattr(sys.modules["_io"], name) for name in ("TextIOWrapper", "BufferedWriter", "BufferedRandom"))
@@ -20,9 +21,9 @@ READ_AT_START = ("PATH", "PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "GLIBC_")
 
 
 def next_request():
-    received = b""
+    received = os.read(REQUESTS, 4096)
     while b"\n" not in received:
-        more = os.read(REQUESTS, 1 << 16)
+        more = os.read(REQUESTS, 4096)
         if not more:
             os._exit(0)
         received += more
@@ -30,8 +31,13 @@ def next_request():
     _, argc, envc, size = line.split()
     while len(strings) < int(size):
         strings += os.read(REQUESTS, 1 << 16)
-    strings = [os.fsdecode(text) for text in strings.split(b"\0")[:-1]]
-    return strings[: int(argc)], dict(text.split("=", 1) for text in strings[int(argc) :])
+    strings = strings.decode(ENCODING, ERRORS).split("\0")
+    argc = int(argc)
+    env = {}
+    for text in strings[argc:-1]:  # no comprehension: each makes a function, which touches what it was made of
+        key, _, value = text.partition("=")
+        env[key] = value
+    return strings[:argc], env
 
 
 def serve():
@@ -52,7 +58,14 @@ def serve():
 
 
 def runs_here(argv, env):
-    return argv[0] == "python3" and STARTED_WITH == {key: value for key, value in env.items() if key.startswith(READ_AT_START)}
+    if argv[0] != "python3":
+        return False
+    if env.keys() != environment.keys():
+        return STARTED_WITH == {key: value for key, value in env.items() if key.startswith(READ_AT_START)}
+    for key, value in STARTED_WITH.items():
+        if env[key] != value:
+            return False
+    return True
 
 
 def script_of(argv):
@@ -101,12 +114,18 @@ def source_of(argv):
 
 def dress(argv, env, name):
     """What a script can see of the interpreter's start becomes that of a fresh one."""
-    if dict(os.environ) != env:
-        zone = os.environ.get("TZ")
-        os.environ.clear()
-        os.environ.update(env)
-        if zone != env.get("TZ"):
+    global environment
+    if environment != env:
+        if list(environment) == list(env):
+            for key, value in env.items():
+                if environment[key] != value:
+                    os.environ[key] = value
+        else:
+            os.environ.clear()
+            os.environ.update(env)
+        if environment.get("TZ") != env.get("TZ"):
             sys.modules["time"].tzset()
+        environment = env
     option = argv[1] if argv[1] in ("-c", "-m") else None
     sys.argv[:] = [option] + argv[3:] if option else argv[1:]
     if hasattr(sys, "orig_argv"):
@@ -186,10 +205,18 @@ def finish(status):
                 except Exception:
                     pass
     objects = each = None
-    for name in [name for name in sys.modules if name not in LOADED_WITH_SERVER]:
-        del sys.modules[name]
+    # Those that the script added stand behind the others; to look at them all would copy a page for each.
+    added = []
+    for name in reversed(sys.modules):
+        if name == LAST_WITH_SERVER:
+            break
+        added.append(name)
+    for name in added:
+        if name not in LOADED_WITH_SERVER:
+            del sys.modules[name]
     sys.modules.pop("__main__", None)
-    gc.collect()
+    # A full collection also gives back what the interpreter has set aside, from everywhere; it is for objects that have grown old.
+    gc.collect(2 if gc.get_objects(2) else 1)
     failed = not flushed(aloud=False) or failed
     if status == -2:
         import _signal
@@ -216,12 +243,14 @@ def flushed(aloud):
 
 for each in sys.argv[1:]:
     __import__(each)
+environment = dict(os.environ)
 STARTED_WITH = {key: value for key, value in os.environ.items() if key.startswith(READ_AT_START)}
 for each in {"atexit", "gc"} - LOADED_AT_START:
     sys.modules.pop(each)
 gc.collect()
 gc.freeze()
 LOADED_WITH_SERVER = set(sys.modules)
+LAST_WITH_SERVER = next(reversed(sys.modules))
 argv, env, script, space = serve()
 if script is None:
     try:

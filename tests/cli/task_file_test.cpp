@@ -1,6 +1,9 @@
 // task.yaml: what is read, and every mistake with its place.
 #include "cli/task_file.h"
 
+#include "cli/bundle_disk.h"
+#include "core/messages.h"
+#include "core/runtime.h"
 #include "tests/catch.h"
 #include "tests/temp_dir.h"
 
@@ -233,14 +236,31 @@ TEST_CASE("inputs_are_files_folders_and_magnets_and_never_links") {
   CHECK(folder.good("tnode: 1\ncommand: [true]\ninputs: [{from: scenes, to: in/x}]\n").inputs.at(0).to == "x");
 }
 
-TEST_CASE("a_runtime_is_host_or_a_v2_magnet") {
+TEST_CASE("a_runtime_is_host_a_v2_magnet_or_a_torrent") {
   Folder folder;
   const auto task = folder.good("tnode: 1\ncommand: [true]\nruntime: \"magnet:?xt=urn:btmh:1220" + some_hash + "&dn=debian&x.pe=127.0.0.1:99\"\n");
   CHECK(task.spec.runtime == "magnet:?xt=urn:btmh:1220" + some_hash);
-  REQUIRE(task.runtime_magnet);
-  CHECK(task.runtime_magnet->peers.size() == 1);
+  CHECK(task.terms.runtime_peers == std::vector<std::string>{"127.0.0.1:99"});
+  std::string many = "tnode: 1\ncommand: [true]\nruntime: \"magnet:?xt=urn:btmh:1220" + some_hash;
+  for (int port = 1; port <= 9; ++port) many += "&x.pe=127.0.0.1:" + std::to_string(port);
+  const auto told = folder.read(many + "\"\n");
+  REQUIRE(told.task);
+  CHECK(told.task->terms.runtime_peers.size() == max_runtime_peers);
+  REQUIRE(told.warnings.size() == 1);
+  CHECK(has(told.warnings[0].shown(), "the first 4 x.pe addresses"));
+  // The torrent that `tnode runtime pack` writes, beside task.yaml.
+  auto bytes = [&](const std::string& name) {
+    write_file(folder.path + "/bundle/" + name + "/manifest", "m");
+    write_file(folder.path + "/bundle/" + name + "/root.tar", "t");
+    return hash_folder(folder.path + "/bundle/" + name, name)->bytes;
+  };
+  write_file(folder.path + "/debian.torrent", bytes("tnode-runtime-0123456789abcdef"));
+  write_file(folder.path + "/other.torrent", bytes("tnode-task-0123456789abcdef"));
+  CHECK(runtime_id(folder.good("tnode: 1\ncommand: [true]\nruntime: ./debian.torrent\n").spec.runtime).ok());
+  CHECK(has(folder.problem("runtime: other.torrent\n"), "'other.torrent' is no torrent of a runtime; `tnode runtime pack` makes one"));
+  CHECK(has(folder.problem("runtime: none.torrent\n"), "there is no file 'none.torrent'"));
   CHECK(has(folder.problem("runtime: hots\n"), "did you mean 'host'?"));
-  CHECK(has(folder.problem("runtime: docker\n"), "expected 'host' or the magnet link"));
+  CHECK(has(folder.problem("runtime: docker\n"), "expected 'host', or a root file system by its magnet link or .torrent"));
 }
 
 TEST_CASE("warm_is_a_hint_for_python_or_part_of_the_task") {

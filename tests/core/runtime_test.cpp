@@ -63,3 +63,27 @@ TEST_CASE("a_full_cache_lets_the_longest_unused_go_and_never_one_in_use") {
   CHECK(choose_evictions(cached, 100, 101).error().message.find("the limit for runtimes is 100") != std::string::npos);
   CHECK(*choose_evictions(cached, 50, 10) == std::vector{id("old"), id("middle"), id("new")});
 }
+
+TEST_CASE("what_no_unit_ran_in_goes_before_what_was_used") {
+  const std::vector<CachedRuntime> cached{{id("used long ago"), 10, 100, false, true}, {id("offered lately"), 10, 300, false, false}, {id("offered before"), 10, 200, false, false}};
+  CHECK(*choose_evictions(cached, 30, 10) == std::vector{id("offered before")});
+  CHECK(*choose_evictions(cached, 30, 20) == std::vector{id("offered before"), id("offered lately")});
+  CHECK(*choose_evictions(cached, 30, 30) == std::vector{id("offered before"), id("offered lately"), id("used long ago")});
+}
+
+TEST_CASE("offers_alone_bring_no_more_in_a_day_than_the_cache_holds") {
+  constexpr TimeMs hour = 3'600'000;
+  OfferedRuntimes offered(100);
+  CHECK(offered.left(0) == 100);
+  offered.fetched(0, id("a"), 60);
+  offered.fetched(hour, id("b"), 30);
+  CHECK(offered.left(2 * hour) == 10);
+  CHECK(offered.why(2 * hour).find("of the 100 bytes") != std::string::npos);
+  // One that is fetched again counts again; one that units ran in counts no more.
+  offered.fetched(2 * hour, id("a"), 60);
+  CHECK(offered.left(2 * hour) == 0);
+  offered.ran(id("a"));
+  CHECK(offered.left(3 * hour) == 70);
+  CHECK(offered.left(hour + offered_runtimes_ms - 1) == 70);
+  CHECK(offered.left(hour + offered_runtimes_ms) == 100);
+}

@@ -103,8 +103,19 @@ TEST_CASE("what_gives_control_groups_depends_on_who_asks_where") {
   CHECK(remedy([](MachineFacts& f) { f.systemd = true; }) == "systemd-run --user --scope -p Delegate=yes tnode farm");
   CHECK(remedy([](MachineFacts& f) { f.systemd = f.root = true; }) == "systemd-run --scope -p Delegate=yes tnode farm");
   CHECK(remedy([](MachineFacts& f) { f.root = true; }).starts_with("mount -t cgroup2"));
+  CHECK(remedy([](MachineFacts& f) { f.root = true, f.controllers = MachineFacts::Controllers::version1; }).find("mount -t cgroup -o $c") != std::string::npos);
+  CHECK(remedy([](MachineFacts& f) { f.root = f.systemd = true, f.controllers = MachineFacts::Controllers::off; }).starts_with("start the kernel with cgroup_enable=memory"));
   CHECK(remedy([](MachineFacts& f) { f.in_container = f.root = true; }).starts_with("start the container"));
   CHECK(remedy([](MachineFacts&) {}).find("chown") != std::string::npos);
+}
+
+TEST_CASE("which_control_groups_the_kernel_has_is_read") {
+  using Controllers = MachineFacts::Controllers;
+  const std::string head = "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t3\t3\t1\n";
+  CHECK(controllers_of(head + "memory\t4\t99\t1\npids\t8\t20\t1\n") == Controllers::version1);
+  CHECK(controllers_of(head + "memory\t0\t99\t1\n") == Controllers::version2);
+  CHECK(controllers_of(head + "memory\t0\t1\t0\n") == Controllers::off);
+  CHECK(controllers_of("") == Controllers::version2);
 }
 
 TEST_CASE("systemd_is_asked_to_move_one_process_into_a_delegated_scope") {

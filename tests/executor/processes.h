@@ -37,10 +37,20 @@ inline bool lives(pid_t pid) {
   return name_end != std::string::npos && stat[name_end + 2] != 'Z';
 }
 
+/// But for the runner's doormen, who stay as long as it does.
 inline std::vector<pid_t> children(pid_t pid) {
   std::istringstream text(proc_text(pid, "task/" + std::to_string(pid) + "/children"));
   std::vector<pid_t> found;
-  for (pid_t child; text >> child;) found.push_back(child);
+  for (pid_t child; text >> child;)
+    if (proc_text(child, "comm") != "tnode-doorman\n") found.push_back(child);
+  return found;
+}
+
+inline std::vector<pid_t> doormen(pid_t runner) {
+  std::istringstream text(proc_text(runner, "task/" + std::to_string(runner) + "/children"));
+  std::vector<pid_t> found;
+  for (pid_t child; text >> child;)
+    if (proc_text(child, "comm") == "tnode-doorman\n") found.push_back(child);
   return found;
 }
 

@@ -107,6 +107,26 @@ except OSError: pass
   REQUIRE(failed.outcome == Outcome{OutcomeKind::exited, 5});
 }
 
+TEST_CASE_METHOD(SandboxFixture, "forks_that_are_refused_count_for_their_own_index_alone") {
+  if (executor->state().limit_mode == "watchdog") {
+    WARN("skipped: without control groups nobody counts them");
+    return;
+  }
+  // It is refused one, and gets over it; unless it is caught at it, which a slow machine has time for.
+  const std::string gets_over_it = "for (1..9) { $p = fork; if (!defined $p) { kill 9, @all; exit 0 } if (!$p) { sleep 60; exit } push @all, $p } exit 3";
+  REQUIRE(eventually([&] {
+    auto unit = request({"perl", "-e", gets_over_it});
+    unit.limits.processes = 4;
+    unit.invocations.push_back({1, {"sh", "-c", "exit 5"}, environment(1)});
+    const auto report = run(unit);
+    INFO(report.problem << report.failure_detail << report.stderr_tail);
+    if (report.failed_index == 0 && report.outcome.kind == OutcomeKind::process_limit) return false;
+    REQUIRE(report.failed_index == 1);
+    REQUIRE(report.outcome == Outcome{OutcomeKind::exited, 5});
+    return true;
+  }));
+}
+
 TEST_CASE_METHOD(SandboxFixture, "a_sandbox_that_idles_ends_with_a_pause") {
   const pid_t runner = runner_of(getpid());
   const auto first = sandbox_of(*this, request(which_sandbox));

@@ -209,12 +209,14 @@ def network_namespace(world, resolver=None):
 # --- what a farmer might leave behind ---
 
 def children(pid):
+    """But for a runner's doormen, who stay as long as it does."""
     found = []
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
                 with open(f"/proc/{entry}/stat", errors="replace") as file:
-                    if int(file.read().rsplit(")", 1)[1].split()[1]) == pid:
+                    name, fields = file.read().rsplit(")", 1)
+                    if int(fields.split()[1]) == pid and not name.endswith("(tnode-doorman"):
                         found.append(int(entry))
             except OSError:
                 pass  # it ended meanwhile

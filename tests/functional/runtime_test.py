@@ -237,6 +237,62 @@ quorum: {{agree: 1}}
         answer(net.seed("requester", net.task("host", HOST_TASK), peers=[farmer.listen], options=["--set", "quorum.agree=1"]))
 
 
+def hosts_that_differ_give_one_result_with_one_runtime(program):
+    if os.geteuid() != 0:
+        return print("skipped hosts_that_differ_give_one_result_with_one_runtime: only root can give a farmer another /usr")
+    with Net(program) as net:
+        # Another host: `id` is another program there, as it may be in another release.
+        other = net.dir + "/id"
+        with open(other, "w") as file:
+            file.write("#!/bin/sh\necho another release\n")
+        os.chmod(other, 0o755)
+        wrapper = net.dir + "/on-another-host"
+        with open(wrapper, "w") as file:
+            file.write(f'#!/bin/sh\nexec unshare --mount sh -c "mount --bind {other} {os.path.realpath("/usr/bin/id")} && exec {program} \\"\\$@\\"" sh "$@"\n')
+        os.chmod(wrapper, 0o755)
+        farmers = [farm(net, "here"), farm(net, "there", program=wrapper)]
+        task = """tnode: 1
+command: [sh, -c, "id > out/a"]
+quorum: {agree: 2, max: 2}
+"""
+        peers = [f.listen for f in farmers]
+        seed = net.seed("requester", net.task("apart", task), peers=peers)
+        assert seed.wait() == 4, seed.log()
+        make_tree(net.dir + "/tree")
+        pack(net, "requester", net.dir + "/tree")
+        text = task + "runtime: ../packed.torrent\n"
+        done = answer(net.seed("requester", net.task("together", text), peers=peers, out=net.dir + "/together-out"))
+        assert read(done["out"] + "/a").startswith("uid=1000"), read(done["out"] + "/a")
+
+
+def a_runtime_comes_from_where_its_link_says(program):
+    with Net(program) as net:
+        make_tree(net.dir + "/tree")
+        runtime = pack(net, "holder", net.dir + "/tree")["runtime_id"]
+        holder = net.farmer("holder", options=["--slots", "0"])
+        farmer = farm(net, "farmer")
+        task = net.task("task", TASK.format(name="task", runtime=f"{runtime}&x.pe={holder.listen}", number=0, queue="30s") + "quorum: {agree: 1}\n")
+        done = answer(net.seed("requester", task, peers=[farmer.listen], out=net.dir + "/task-out"))
+        assert read(done["out"] + "/motto") == "made for tnode\n"
+        assert not os.path.exists(net.dir + "/requester/runtimes/" + runtime)
+
+
+def offers_alone_bring_no_more_than_the_cache_holds(program):
+    with Net(program) as net:
+        farmer = farm(net, "farmer", options=["--runtime-cache", "50MiB"])
+        # Bids that no award follows: it would take a second farmer.
+        for number in range(3):
+            make_tree(f"{net.dir}/tree{number}", motto=f"motto {number}", ballast=13 << 20)
+            runtime = pack(net, "requester", f"{net.dir}/tree{number}")["runtime_id"]
+            seed = ask(net, "never", runtime, [farmer], number=number, queue="60s")
+            if number < 2:
+                farmer.expect("runtime_ready", runtime=runtime)
+            else:
+                detail = seed.expect("refused", reason="no_runtime")["detail"]
+                assert "the others became no awards" in detail, detail
+            seed.stop()
+
+
 def a_farmer_killed_while_it_unpacks_goes_on(program):
     with Net(program) as net:
         make_tree(net.dir + "/tree", many=2_000)
@@ -254,7 +310,7 @@ def a_farmer_killed_while_it_unpacks_goes_on(program):
         again = farm(net, "farmer", peers=[requester])
         done = answer(seed)
         assert read(done["out"] + "/motto") == "made for tnode\n"
-        assert sorted(os.listdir(place)) == ["root", sorted(os.listdir(place))[1], "torrent"] and not os.path.exists(place + "/root/left"), os.listdir(place)
+        assert [name for name in sorted(os.listdir(place)) if not name.startswith("tnode-runtime-")] == ["ran", "root", "torrent"] and not os.path.exists(place + "/root/left"), os.listdir(place)
         assert len(os.listdir(place + "/root/many")) == 2
         # A runtime that was packed in a farmer's home is served by the node that runs there, at once.
         make_tree(net.dir + "/later", motto="later")
@@ -268,4 +324,5 @@ def a_farmer_killed_while_it_unpacks_goes_on(program):
 
 if __name__ == "__main__":
     main([the_same_tree_gives_the_same_runtime, a_task_runs_in_its_runtime_which_is_fetched_once, a_full_cache_lets_the_longest_unused_runtime_go, a_farmer_says_why_it_does_not_take_a_runtime,
-          hostile_runtimes_are_refused_with_one_reason_and_touch_nothing, a_farmer_killed_while_it_unpacks_goes_on])
+          hostile_runtimes_are_refused_with_one_reason_and_touch_nothing, hosts_that_differ_give_one_result_with_one_runtime, a_runtime_comes_from_where_its_link_says,
+          offers_alone_bring_no_more_than_the_cache_holds, a_farmer_killed_while_it_unpacks_goes_on])

@@ -138,7 +138,15 @@ TEST_CASE("what_an_offer_may_leave_out_is_pinned_and_has_one_spelling") {
   lines << "adaptive " << to_hex(encode(offer)) << '\n';
   offer.warm = "python3";
   lines << "adaptive-warm " << to_hex(encode(offer)) << '\n';
+  Offer with_runtime = offer;
+  with_runtime.runtime_peers = {"10.9.0.4:6881", "farm.example:1"};
+  lines << "adaptive-warm-peers " << to_hex(encode(with_runtime)) << '\n';
   compare_with_golden("offers.txt", lines.str());
+  CHECK(decode_offer(encode(with_runtime))->runtime_peers == with_runtime.runtime_peers);
+  with_runtime.runtime_peers.assign(max_runtime_peers + 1, "a:1");
+  CHECK_FALSE(decode_offer(encode(with_runtime)).ok());
+  with_runtime.runtime_peers = {""};
+  CHECK_FALSE(decode_offer(encode(with_runtime)).ok());
   const Bytes body = encode(offer);
   auto again = decode_offer(body);
   REQUIRE(again.ok());

@@ -71,12 +71,25 @@ std::string kill_daemon() {
   }
   std::vector<pid_t> links;
   if (!eventually([&] { return !(links = links_below(daemon)).empty(); })) return "the chain did not come to be";
+  const auto beside = doormen(links[0]);
   kill(daemon, SIGKILL);
   waitpid(daemon, nullptr, 0);
-  if (!all_gone(links)) return "something lives on";
+  if (!all_gone(links) || !all_gone(beside)) return "something lives on";
   if (!eventually([&] { return control_groups(links[0]).empty(); })) return "control groups are left";
   while (waitpid(-1, nullptr, WNOHANG) > 0) {}
   return children(getpid()).empty() ? "nothing left" : "a process was left";
+}
+
+/// Whoever starts sandboxes in a control group is not part of the chain: nobody notices.
+std::string kill_doormen() {
+  SandboxFixture f;
+  auto r = f.request({"sleep", "0.3"});
+  f.executor->run(r);
+  if (!eventually([&] { return !links_below(getpid()).empty(); })) return "the chain did not come to be";
+  for (pid_t each : doormen(runner_of(getpid()))) kill(each, SIGKILL);
+  const auto report = f.wait(r.job);
+  if (!f.shell("exit 3").outcome.exit_code || !f.shell("true").outcome.good()) return "the next unit does not run";
+  return report.ran ? std::string(outcome_word(report.outcome.kind)) + " " + std::to_string(report.outcome.exit_code) : "problem: " + report.problem;
 }
 
 std::string run_chain(const Machine& machine) {
@@ -86,6 +99,7 @@ std::string run_chain(const Machine& machine) {
     if (seen != expected) complaints += machine.name() + " killed " + name + ": expected " + expected + ", seen " + seen + "\n";
   };
   row("daemon", "nothing left", kill_daemon());
+  row("doormen", "exited 0", kill_doormen());
   for (std::size_t i = 0; i < chain.size(); ++i) row(chain[i].name, chain[i].expected, kill_link(i));
   std::fflush(stdout);
   return complaints;
