@@ -49,6 +49,10 @@ int run_ledger_import(const GlobalOptions& global, const std::string& file);
 /// `wait`: how long to look for the key's published head; "0s" looks only at what is here.
 int run_ledger_audit(const GlobalOptions& global, const std::string& key, const std::string& wait);
 int run_key_show(const GlobalOptions& global);
+/// `passphrase_file`: its first line is the passphrase; empty: asked for at the terminal.
+struct KeyFileOptions { std::string file, passphrase_file; };
+int run_key_backup(const GlobalOptions& global, const KeyFileOptions& options);
+int run_key_restore(const GlobalOptions& global, const KeyFileOptions& options);
 int run_pause(const GlobalOptions& global, bool paused);
 struct RuntimePackOptions { std::string dir, name, out; };
 int run_runtime_pack(const GlobalOptions& global, const RuntimePackOptions& options);

@@ -14,9 +14,6 @@ Result<OpenLedger> open_ledger(const GlobalOptions& global);
 /// All own blocks, oldest first, a page at a time.
 void scan_own(const Store& store, const std::function<void(const Block&)>& each);
 
-/// The own chain and the other halves of its payments: what `ledger export` writes (core/chain_file.h).
-Bytes export_blocks(const Store& store);
-
 /// The task that a block is for, when this node knows it.
 std::optional<TaskId> task_of(const Store& store, const Block& block);
 

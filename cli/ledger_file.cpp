@@ -50,17 +50,10 @@ Json json_of(const ChainReport& r) {
 
 }  // namespace
 
-Bytes export_blocks(const Store& store) {
-  Bytes all;
-  scan_own(store, [&](const Block& block) { all += encode_block(block); });
-  store.scan_halves([&](const Block& block) { all += encode_block(block); });
-  return all;
-}
-
 int run_ledger_export(const GlobalOptions& global, const std::string& path) {
   auto ledger = open_ledger(global);
   if (!ledger) return fail_with(ledger.error());
-  const Bytes blocks = export_blocks(*ledger->store);
+  const Bytes blocks = ledger->store->export_chain();
   if (auto written = write_file_atomically(path, blocks); !written) return fail_with(written.error());
   const auto own = ledger->store->balance().blocks, all = static_cast<std::uint64_t>(blocks.size() / block_bytes);
   Output(global).answer(Json{{"key", to_hex(ledger->own)}, {"file", path}, {"blocks", own}, {"halves", all - own}},

@@ -171,6 +171,16 @@ int run(int argc, char** argv) {
   key_command->require_subcommand(1);
   key_command->fallthrough();
   key_command->add_subcommand("show", "Print it")->fallthrough()->callback([&] { status = run_key_show(global); });
+  KeyFileOptions key_file;
+  auto with_backup = [&](const char* name, const char* what, int (*run_it)(const GlobalOptions&, const KeyFileOptions&)) {
+    auto* command = key_command->add_subcommand(name, what);
+    command->fallthrough();
+    command->add_option("file", key_file.file, "The backup")->required()->type_name("FILE");
+    command->add_option("--passphrase-file", key_file.passphrase_file, "A file whose first line is the passphrase (default: asked for at the terminal)")->type_name("FILE")->take_last();
+    command->callback([&, run_it] { status = run_it(global, key_file); });
+  };
+  with_backup("backup", "Write it to a new file, encrypted with a passphrase", run_key_backup);
+  with_backup("restore", "Take it out of a backup", run_key_restore);
 
   app.add_subcommand("help", "Print this, or a command's options");
   for (auto* each : app.get_subcommands(nullptr)) each->footer("Options of every command (--home, --listen, --bootstrap, --peer, -o, -v): see `tnode --help`");
