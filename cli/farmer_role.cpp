@@ -327,11 +327,7 @@ void FarmerRole::carry(const KeepHold& effect) {
 void FarmerRole::carry(const WriteCredit& effect) {
   auto debit = decode_block(effect.debit);
   check(debit.ok(), "core checked the DEBIT");
-  // Only what an award that we took promised: else a stranger could make us owed so much, on paper, that we decline all work.
-  const auto hold = node_.store().find_block(debit->link);
-  if (!hold || hold->type != BlockType::hold || hold->key != debit->key || hold->counterparty != debit->counterparty || hold->ref != debit->ref || hold->amount < debit->amount)
-    return hear(BlockRefused{effect.award, Code::refused, "it pays for no award that was taken here, or more than was put aside for it"});
-  auto credit = node_.writing().credit(*debit, node_.now());
+  auto credit = node_.writing().credit_award(*debit, node_.now());
   if (credit) return hear(BlockWritten{effect.award, encode_block(*credit)});
   if (credit.error().code == Code::io) return node_.give_up(credit.error());
   hear(BlockRefused{effect.award, credit.error().code, credit.error().message});

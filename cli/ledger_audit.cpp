@@ -239,7 +239,7 @@ int audit_stranger(const GlobalOptions& global, const NodeKey& key, const std::s
     const auto known = (*store)->known_of(key);
     fraud = (*store)->fraud_of(key);
     json["blocks"] = known.blocks, json["paid_to_us_micro"] = known.paid_to_us_micro, json["received_from_us_micro"] = known.received_from_us_micro;
-    text += "blocks    " + std::to_string(known.blocks) + " seen by this node\npaid us   " + format_credits(known.paid_to_us_micro) + " credits\npaid by us " + format_credits(known.received_from_us_micro) + " credits\n";
+    text += "blocks    " + std::to_string(known.blocks) + " seen by this node\npaid us   " + format_credits(known.paid_to_us_micro) + " credits\nwe paid   " + format_credits(known.received_from_us_micro) + " credits\n";
   }
   int status = exit_done;
   if (*wait_ms > 0) {

@@ -61,7 +61,7 @@ std::string details_of(const TaskRecord& r) {
 
 /// A node that was killed could not write that it ended.
 void say_whether_it_runs(const Home& home, TaskRecord& record) {
-  if (record.state == "running" && !Store::writer_of(home.store_path())) record.state = "interrupted";
+  if (record.state == "running" && !Store::has_writer(home.store_path())) record.state = "interrupted";
 }
 
 struct Found { Home home; std::unique_ptr<Store> store; TaskRecord record; };

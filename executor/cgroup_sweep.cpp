@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <sstream>
+#include <utility>
 #include <vector>
 
 #include "executor/kernel_files.h"
@@ -16,7 +17,8 @@
 namespace tnode {
 namespace {
 
-// A group cannot be removed before its last process is gone, which a SIGKILL does not wait for.
+// A group cannot be removed before its last process is gone, which a SIGKILL does not wait for. So much is waited for all groups together:
+// what does not end, or only when another hierarchy lets it go on, must not keep a node from starting or leaving.
 constexpr int removal_tries = 200;
 constexpr useconds_t removal_pause_us = 5'000;
 
@@ -30,8 +32,8 @@ std::vector<std::string> groups_in(const std::string& folder) {
   return found;
 }
 
-void remove_emptied(const std::string& folder) {
-  for (int tries = 0; rmdir(folder.c_str()) != 0 && errno == EBUSY && tries < removal_tries; ++tries) usleep(removal_pause_us);
+void remove_emptied(const std::string& folder, int& tries) {
+  for (; rmdir(folder.c_str()) != 0 && errno == EBUSY && tries > 0; --tries) usleep(removal_pause_us);
 }
 
 void thaw(const std::string& folder) {
@@ -56,6 +58,16 @@ bool runner_lives(const std::string& name) {
   return started.empty() || (process.start_time == started && process.state != 'Z' && process.state != 'X');
 }
 
+void let_go(const std::string& folder) {
+  thaw(folder);
+  for (const auto& name : groups_in(folder)) thaw(folder + "/" + name);
+}
+
+void remove(const std::string& folder, int& tries) {
+  for (const auto& name : groups_in(folder)) remove_emptied(folder + "/" + name, tries);
+  remove_emptied(folder, tries);
+}
+
 }  // namespace
 
 std::string group_name_of(int pid) { return group_prefix + std::to_string(pid) + "-" + process_stat(pid).start_time; }
@@ -68,14 +80,13 @@ int lock_group(const std::string& folder) {
 }
 
 void remove_group(const std::string& folder) {
-  const auto below = groups_in(folder);
-  thaw(folder);
-  for (const auto& name : below) thaw(folder + "/" + name);
-  for (const auto& name : below) remove_emptied(folder + "/" + name);
-  remove_emptied(folder);
+  int tries = removal_tries;
+  let_go(folder);
+  remove(folder, tries);
 }
 
 void sweep_groups(const std::string& parent) {
+  std::vector<std::pair<std::string, int>> ending;
   for (const auto& name : groups_in(parent)) {
     if (!name.starts_with(group_prefix) || runner_lives(name)) continue;
     const std::string folder = parent + "/" + name;
@@ -84,10 +95,18 @@ void sweep_groups(const std::string& parent) {
     // A daemon outlives its runner in there: only tried, never waited for.
     if (name.ends_with(runner_suffix)) {
       rmdir(folder.c_str());
-    } else {
-      for (const auto& below : groups_in(folder)) kill_members(folder + "/" + below);
-      remove_group(folder);
+      close(lock);
+      continue;
     }
+    kill_members(folder);
+    for (const auto& below : groups_in(folder)) kill_members(folder + "/" + below);
+    let_go(folder);
+    ending.emplace_back(folder, lock);
+  }
+  // All of them are ending by now.
+  int tries = removal_tries;
+  for (const auto& [folder, lock] : ending) {
+    remove(folder, tries);
     close(lock);
   }
 }

@@ -19,7 +19,8 @@ int lock_group(const std::string& folder);
 /// on version 1 a kill reaches it only then.
 void remove_group(const std::string& folder);
 
-/// Removes what is left behind in this folder.
+/// Kills what lives in groups that were left behind in this folder, and removes them. Waits a moment for all together; what does not end
+/// by then is left to the next sweep.
 void sweep_groups(const std::string& parent);
 
 }  // namespace tnode

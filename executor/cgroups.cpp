@@ -80,6 +80,8 @@ std::int64_t Cgroup::peak_bytes() const { return number_in_file(folders_.memory 
 // --- the pool ---
 
 CgroupPool::CgroupPool(SharedLimits shared) : name_(group_name_of(getpid())) {
+  // Of version 1 first: a kill reaches what is frozen there only when it is let go, and until then its other groups cannot be removed.
+  sweep_groups(own_cgroup_folder("freezer"));
   if (try_version2()) mode_ = "cgroup2";
   else if (try_version1()) mode_ = "cgroup1";
   else if (try_scope()) mode_ = "cgroup2";

@@ -213,6 +213,14 @@ Result<Block> Store::credit(const Block& debit_block, TimeMs now) {
   return impl_->append(block, 0);
 }
 
+Result<Block> Store::credit_award(const Block& debit_block, TimeMs now) {
+  // Only what was promised: else a stranger could make us owed so much, on paper, that we decline all work.
+  const auto hold = find_block(debit_block.link);
+  if (!hold || hold->type != BlockType::hold || hold->key != debit_block.key || hold->counterparty != debit_block.counterparty || hold->ref != debit_block.ref || hold->amount < debit_block.amount)
+    return fail(Code::refused, "it pays for no award that was taken here, or more than was put aside for it");
+  return credit(debit_block, now);
+}
+
 // --- reading ---
 
 Result<std::optional<Block>> Store::Impl::first_of(Statement& bound) const {

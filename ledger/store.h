@@ -43,10 +43,8 @@ class Store {
   /// were new. In doubt only. `exists` when the two chains part: then this key has signed twice at one place.
   Result<std::uint64_t> take_own(const ChainReport& chain);
 
-  /// A process has the store at `path` open for writing: certain, but whoever starts at that moment may be refused once.
+  /// A process has the store at `path` open for writing.
   static bool has_writer(const std::string& path);
-  /// The process that has the store open for writing. After a kill its number may be another's by now.
-  static std::optional<int> writer_of(const std::string& path);
 
   /// One transaction around any number of writing calls below. `io` when the disk refuses: from then on every call of the transaction
   /// fails, commit() too, and nothing of it happened.
@@ -63,8 +61,11 @@ class Store {
   Result<Block> release(const Hash& ref, const Hash& evidence, TimeMs now);
   /// A payment outside of a task: HOLD and DEBIT at once. Idempotent by ref.
   Result<Block> pay(const NodeKey& payee, const Hash& ref, Micro amount, TimeMs now);
-  /// Payee's half of a DEBIT made out to this key; stores the DEBIT too. Idempotent by the debit's id.
+  /// Payee's half of a DEBIT made out to this key, with or without a task; stores the DEBIT too. Idempotent by the debit's id. `invalid` when
+  /// it is none, is not signed, or contradicts what is here of its HOLD.
   Result<Block> credit(const Block& debit_block, TimeMs now);
+  /// The same for an award: `refused` unless its HOLD was kept here before, for this payee and award and of at least so much.
+  Result<Block> credit_award(const Block& debit_block, TimeMs now);
 
   /// Keeps a foreign block that concerns us: a HOLD, RELEASE or DEBIT naming us, a CREDIT on our DEBIT. Idempotent; checks the signature.
   /// `invalid` when it is none of these or contradicts one that is here (one place of a chain or one award used twice, a chain that does

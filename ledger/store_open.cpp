@@ -1,13 +1,10 @@
 // Opening the store: the writer's lock, the version, and the replay that compares every row with what the chain says.
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 #include <cstring>
-#include <fstream>
 
 #include "ledger/store_impl.h"
 
@@ -36,6 +33,14 @@ constexpr const char* schema = R"(
   CREATE TABLE records (bucket BLOB NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (bucket, key)) WITHOUT ROWID;
 )";
 
+/// The writer's lock. Of the kind that belongs to an open file and can be looked at without being tried.
+struct flock whole_file() {
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  return lock;
+}
+
 }  // namespace
 
 Store::Impl::~Impl() {
@@ -47,7 +52,8 @@ Result<void> Store::Impl::take_lock() {
   const std::string path = options.path + ".lock";
   lock = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock < 0) return fail(Code::io, "cannot open " + path + ": " + std::strerror(errno));
-  if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+  struct flock whole = whole_file();
+  if (fcntl(lock, F_OFD_SETLK, &whole) != 0) {
     char text[32] = {};
     std::string owner;
     if (ssize_t got = pread(lock, text, sizeof text - 1, 0); got > 0) owner = " (pid " + std::string(text, static_cast<std::size_t>(got)) + ")";
@@ -63,17 +69,10 @@ Result<void> Store::Impl::take_lock() {
 bool Store::has_writer(const std::string& path) {
   const int file = ::open((path + ".lock").c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) return false;
-  const bool taken = flock(file, LOCK_SH | LOCK_NB) != 0;
+  struct flock whole = whole_file();
+  const bool taken = fcntl(file, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
   close(file);
   return taken;
-}
-
-std::optional<int> Store::writer_of(const std::string& path) {
-  std::ifstream file(path + ".lock");
-  int pid = 0;
-  if (!(file >> pid) || pid <= 0) return std::nullopt;
-  // The lock itself is not tried: whoever starts meanwhile would take the trial for another node.
-  return kill(pid, 0) == 0 || errno == EPERM ? std::optional(pid) : std::nullopt;
 }
 
 /// Even a reader of a WAL makes a file beside it. On a read-only or full disk the store is read as it stands, which is whole when

@@ -198,6 +198,37 @@ def everything_killed_at_once_leaves_nothing_to_the_next_start(program):
             assert not control_groups(runner), control_groups(runner)
 
 
+def whatever_lives_in_groups_of_a_runner_that_is_gone_ends_with_the_next_start(program):
+    """However it came to be there. It holds up neither that start nor the ones after it."""
+    with World(program) as world:
+        first = world.farmer("first")
+        if first.expect("farming")["limits"] == "watchdog":
+            raise Skipped("no control groups here")
+        left = sorted({os.path.join(os.path.dirname(group), "tnode-4194304-1") for group in groups_of_all(runner_of(first))})
+        left = [group for group in left if not os.path.basename(os.path.dirname(group)).startswith("tnode-")]
+        first.stop()
+        sleepers = [world.start(f"sleeper-{number}", ["sleep", "600"]) for number in range(2)]
+        try:
+            for group in left:
+                os.makedirs(os.path.join(group, "1"))
+                # Version 1 lets processes live beside groups, too.
+                beside = not os.path.exists(os.path.join(group, "cgroup.controllers"))
+                for sleeper, folder in zip(sleepers, (os.path.join(group, "1"), group if beside else os.path.join(group, "1"))):
+                    with open(os.path.join(folder, "cgroup.procs"), "w") as file:
+                        file.write(str(sleeper.pid))
+            world.farmer("second")
+            assert not [group for group in left if os.path.exists(group)], left
+            assert [sleeper.wait() for sleeper in sleepers] == [-signal.SIGKILL] * 2
+        finally:
+            for sleeper in sleepers:
+                sleeper.process.kill()
+                sleeper.process.wait()
+            for group in left:
+                for folder in (os.path.join(group, "1"), group):
+                    if os.path.exists(folder):
+                        os.rmdir(folder)
+
+
 def groups_of_a_runner_that_lives_are_left_alone(program):
     """Their names would do: both the lock and the process must be gone. Here the name tells of a process that never was, and the lock is held."""
     with World(program) as world:
@@ -233,4 +264,5 @@ def groups_of_a_runner_that_lives_are_left_alone(program):
 if __name__ == "__main__":
     nodes.main([share_of_memory_bounds_bids_units_and_the_group_of_all, share_of_cpus_is_a_quota_or_fewer_cpus, wrong_shares_are_refused, paused_farmer_stands_still_and_goes_on,
                 pausing_needs_a_farmer, farmer_rests_while_others_use_the_machine, farmer_works_once_the_owner_is_away, everything_killed_at_once_leaves_nothing_to_the_next_start,
+                whatever_lives_in_groups_of_a_runner_that_is_gone_ends_with_the_next_start,
                 groups_of_a_runner_that_lives_are_left_alone])

@@ -1,8 +1,10 @@
 """Credits as users and strangers see them: payments, files of blocks, histories, and an independent reader of chains."""
+import contextlib
 import csv
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -316,6 +318,32 @@ def a_stranger_audits_a_chain_from_the_swarm_and_fetches_nothing_twice(program):
         assert unknown.returncode == 5 and json.loads(unknown.stdout)["published"] is None, unknown
 
 
+def a_head_that_nobody_took_keeps_no_node_from_leaving_and_is_put_at_the_next_start(program):
+    with World(program) as world, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))  # the only DHT node that the payer knows of hears everything and answers nothing
+        silent.setblocking(False)
+        heard = []
+
+        def asked_where_to_put():
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    heard.append(silent.recv(2048))
+            return any(b"1:q3:get" in packet for packet in heard)
+        payer = world.farmer("payer", ["--slots", "0"], bootstrap=[f"127.0.0.1:{silent.getsockname()[1]}"])
+        world.json_of(["ledger", "pay", "ab" * 32, "1", "--wait", "100ms"], home="payer")
+        until(asked_where_to_put, "a head is being put")
+        payer.process.terminate()
+        assert payer.wait(5) == 0, payer.stderr()  # the DHT itself gives up after three times as long
+        hub = world.farmer("hub", ["--slots", "0"])
+        again = world.farmer("payer-again", ["--slots", "0"], home="payer", bootstrap=[hub.listen], peers=[hub.listen])
+        net = ["-o", "json", "--listen", "127.0.0.1:0", "--bootstrap", hub.listen, "--peer", again.listen]
+
+        def published():
+            audit = world.run(net + ["ledger", "audit", again.key], home="stranger")
+            return audit.returncode == 0 and json.loads(audit.stdout)["published"]
+        assert until(published, "the head is published")["blocks"] == world.json_of(["ledger", "balance"], home="payer")["blocks"]
+
+
 if __name__ == "__main__":
     nodes.main([
         an_exported_chain_is_verified_by_a_reader_that_shares_no_code,
@@ -328,4 +356,5 @@ if __name__ == "__main__":
         a_false_accusation_costs_its_sender_alone,
         anybody_may_hand_over_a_proof_that_holds,
         a_stranger_audits_a_chain_from_the_swarm_and_fetches_nothing_twice,
+        a_head_that_nobody_took_keeps_no_node_from_leaving_and_is_put_at_the_next_start,
     ])

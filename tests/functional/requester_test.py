@@ -40,9 +40,9 @@ def write(path, text):
 
 
 def unlocked(path):
-    with open(path) as file:
+    with open(path, "r+") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False
         return True

@@ -162,6 +162,34 @@ TEST_CASE("only_a_debit_made_out_to_us_and_signed_is_credited") {
   CHECK(b->balance().balance_micro == 5);
 }
 
+TEST_CASE("an_award_is_credited_only_as_its_hold_promised") {
+  StoreFixture f;
+  auto a = f.open(alice), b = f.open(bob);
+  std::optional<Block> hold, debit, loose;
+  committed(*a, [&] {
+    hold = good(a->hold(bob.key(), hash_of("award"), {}, 5, 0, 1));
+    debit = good(a->debit(hash_of("award"), {}, 5, 1));
+    loose = good(a->pay(bob.key(), hash_of("gift"), 3, 1));
+  });
+  auto refused = [&](const Block& block) { return b->credit_award(block, 1).error().code; };
+  committed(*b, [&] {
+    CHECK(refused(*debit) == Code::refused);  // nothing is known of its HOLD
+    REQUIRE(b->keep_foreign(*hold).ok());
+    Block more = *debit, other = *debit, of_another = *debit, not_ours = *debit;
+    more.amount = 6;
+    other.ref = hash_of("another award");
+    of_another.key = carol.key();
+    not_ours.counterparty = carol.key();
+    sign_block(more, alice), sign_block(other, alice), sign_block(of_another, carol), sign_block(not_ours, alice);
+    for (const Block& block : {more, other, of_another, not_ours, *loose}) CHECK(refused(block) == Code::refused);
+    CHECK(b->frauds().empty());
+    good(b->credit_award(*debit, 1));
+    good(b->credit_award(*debit, 1));
+    good(b->credit(*loose, 1));  // outside of a task nothing is promised before
+  });
+  CHECK(b->balance().balance_micro == 8);
+}
+
 TEST_CASE("an_award_is_credited_once_also_when_two_debits_are_signed_for_it") {
   StoreFixture f;
   auto b = f.open(bob);
@@ -258,13 +286,16 @@ TEST_CASE("a_payment_outside_of_a_task_is_a_hold_and_its_debit") {
   CHECK(a->balance().blocks == 3);
 }
 
-TEST_CASE("a_writer_is_seen_from_other_processes") {
+TEST_CASE("a_writer_is_seen_from_other_processes_and_not_disturbed_by_being_looked_for") {
   StoreFixture f;
   const std::string path = f.options(alice).path;
   CHECK_FALSE(Store::has_writer(path));
   {
     auto a = f.open(alice);
     CHECK(Store::has_writer(path));
+    auto options = f.options(alice);
+    CHECK(Store::open(options, 1).error().code == Code::unavailable);
+    CHECK(Store::has_writer(path));  // the one that was refused let go of nothing that it did not have
   }
   CHECK_FALSE(Store::has_writer(path));
 }

@@ -77,7 +77,9 @@ Result<Block> ModelLedger::end(BlockType type, const Hash& ref, const Hash& evid
   return append(block, hold->amount, now);
 }
 
-Result<Block> ModelLedger::credit(const Block& debit, TimeMs now) {
+Result<Block> ModelLedger::credit_award(const Block& debit, TimeMs now) {
+  const auto hold = state_.foreign.find(debit.link);
+  if (hold == state_.foreign.end() || hold->second.type != BlockType::hold || hold->second.key != debit.key || hold->second.ref != debit.ref || hold->second.amount < debit.amount) return fail(Code::refused, "");
   const BlockId id = block_id(debit);
   for (const Block& block : state_.chain)
     if (block.type == BlockType::credit && block.link == id && !forgets_refs_) return block;
@@ -187,7 +189,7 @@ Result<Block> StoreLedger::debit(const Hash& ref, const Hash& evidence, Micro am
 Result<Block> StoreLedger::release(const Hash& ref, const Hash& evidence, TimeMs now) {
   return same(store_->release(ref, evidence, now), model_.release(ref, evidence, now), "release");
 }
-Result<Block> StoreLedger::credit(const Block& debit, TimeMs now) { return same(store_->credit(debit, now), model_.credit(debit, now), "credit"); }
+Result<Block> StoreLedger::credit_award(const Block& debit, TimeMs now) { return same(store_->credit_award(debit, now), model_.credit_award(debit, now), "credit"); }
 Result<void> StoreLedger::keep_foreign(const Block& block) { return same(store_->keep_foreign(block), model_.keep_foreign(block), "keep_foreign"); }
 
 void StoreLedger::put(const std::string& bucket, const Bytes& key, const Bytes& value) {

@@ -21,7 +21,7 @@ class SimLedger {
   virtual Result<Block> hold(const NodeKey& payee, const Hash& ref, const Hash& evidence, Micro amount, TimeMs expiry_ms, TimeMs now) = 0;
   virtual Result<Block> debit(const Hash& ref, const Hash& evidence, Micro amount, TimeMs now) = 0;
   virtual Result<Block> release(const Hash& ref, const Hash& evidence, TimeMs now) = 0;
-  virtual Result<Block> credit(const Block& debit_block, TimeMs now) = 0;
+  virtual Result<Block> credit_award(const Block& debit_block, TimeMs now) = 0;
   virtual Result<void> keep_foreign(const Block& block) = 0;
   virtual void put(const std::string& bucket, const Bytes& key, const Bytes& value) = 0;
   virtual void erase(const std::string& bucket, const Bytes& key) = 0;
@@ -42,7 +42,7 @@ class ModelLedger : public SimLedger {
   Result<Block> hold(const NodeKey& payee, const Hash& ref, const Hash& evidence, Micro amount, TimeMs expiry_ms, TimeMs now) override;
   Result<Block> debit(const Hash& ref, const Hash& evidence, Micro amount, TimeMs now) override { return end(BlockType::debit, ref, evidence, amount, now); }
   Result<Block> release(const Hash& ref, const Hash& evidence, TimeMs now) override { return end(BlockType::release, ref, evidence, 0, now); }
-  Result<Block> credit(const Block& debit_block, TimeMs now) override;
+  Result<Block> credit_award(const Block& debit_block, TimeMs now) override;
   Result<void> keep_foreign(const Block& block) override;
   void put(const std::string& bucket, const Bytes& key, const Bytes& value) override { state_.records[{bucket, key}] = value; }
   void erase(const std::string& bucket, const Bytes& key) override { state_.records.erase({bucket, key}); }
@@ -78,7 +78,7 @@ class StoreLedger : public SimLedger {
   Result<Block> hold(const NodeKey& payee, const Hash& ref, const Hash& evidence, Micro amount, TimeMs expiry_ms, TimeMs now) override;
   Result<Block> debit(const Hash& ref, const Hash& evidence, Micro amount, TimeMs now) override;
   Result<Block> release(const Hash& ref, const Hash& evidence, TimeMs now) override;
-  Result<Block> credit(const Block& debit_block, TimeMs now) override;
+  Result<Block> credit_award(const Block& debit_block, TimeMs now) override;
   Result<void> keep_foreign(const Block& block) override;
   void put(const std::string& bucket, const Bytes& key, const Bytes& value) override;
   void erase(const std::string& bucket, const Bytes& key) override;

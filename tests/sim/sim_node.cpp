@@ -343,7 +343,7 @@ void SimNode::carry(const FarmerEffect& effect) {
     return;
   }
   if (auto* write = std::get_if<WriteCredit>(&effect)) {
-    auto credit = writing().credit(*decode_block(write->debit), world_.now());
+    auto credit = writing().credit_award(*decode_block(write->debit), world_.now());
     wrote_blocks_ = true;
     if (credit) hear(BlockWritten{write->award, encode_block(*credit)});
     else hear(BlockRefused{write->award, credit.error().code, credit.error().message});
