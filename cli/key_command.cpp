@@ -33,6 +33,12 @@ Result<void> check_store_of(const Home& home, const NodeKey& key) {
   return store || store.error().code == Code::not_found ? Result<void>() : store.error();
 }
 
+std::string what_next(const Home& home) {
+  return "next      nothing is signed with it before it is known that its chain is whole: else what was signed before could be signed anew, which is fraud.\n"
+         "          `" + home.command("farm") + "` or `seed` asks the DHT and the nodes it meets, and fetches what is missing;\n"
+         "          `" + home.command("ledger import FILE") + "` takes it from an export of this chain, if you have one\n";
+}
+
 int usage(const Error& error) {
   const int status = fail_with(error);
   return error.code == Code::invalid ? static_cast<int>(exit_usage) : status;
@@ -95,7 +101,7 @@ int run_key_restore(const GlobalOptions& global, const KeyFileOptions& options) 
     if (auto put = home->put_key(*key); !put) return fail_with(put.error());
   }
   const std::string name = to_hex(backup->key);
-  Output(global).answer(Json{{"key", name}, {"path", home->key_path()}, {"restored", !there.ok()}}, "key       " + name + (there ? "\n          was here already; nothing was changed\n" : "\npath      " + home->key_path() + "\n"), name);
+  Output(global).answer(Json{{"key", name}, {"path", home->key_path()}, {"restored", !there.ok()}}, "key       " + name + (there ? "\n          was here already; nothing was changed\n" : "\npath      " + home->key_path() + "\n" + what_next(*home)), name);
   return exit_done;
 }
 

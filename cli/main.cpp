@@ -126,6 +126,11 @@ int run(int argc, char** argv) {
   with_file("export", "Write this node's chain and its receipts to a file", run_ledger_export);
   with_file("verify", "Check a chain that somebody exported", run_ledger_verify);
   with_file("import", "Check another node's exported chain and keep its blocks as evidence", run_ledger_import);
+  bool sure = false;
+  auto* adopt_command = ledger_command->add_subcommand("adopt", "Let a restored node sign though nobody knows whether its chain is whole. Dangerous");
+  adopt_command->fallthrough();
+  adopt_command->add_flag("--even-if-this-ruins-my-key", sure, "If this key has signed anything that is not here, it is refused by everyone for ever");
+  adopt_command->callback([&] { status = run_ledger_adopt(global, sure); });
   std::string audited, audit_wait = "20s";
   auto* audit_command = ledger_command->add_subcommand("audit", "Check this node's chain, or what is known of another key");
   audit_command->fallthrough();

@@ -5,6 +5,7 @@
 
 #include "cli/chain_publisher.h"
 #include "cli/farmer_role.h"
+#include "cli/own_chain.h"
 #include "cli/requester_role.h"
 #include "cli/task_record.h"
 
@@ -27,13 +28,9 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options, std::unique_ptr<E
   auto key = node->home().key();
   if (!key) return key.error();
   node->key_.emplace(std::move(*key));
-  Store::Options store;
-  store.path = node->home().store_path();
-  store.key = node->key().key();
-  store.signer = &*node->key_;
-  auto opened = Store::open(store, wall_clock_ms());
-  if (!opened) return opened.error();
-  node->store_ = std::move(*opened);
+  auto own = open_own_store(node->home(), *node->key_, wall_clock_ms());
+  if (!own) return own.error();
+  node->store_ = std::move(own->store);
   node->store_->scan("unclaimed", [&](std::string_view name, std::string_view frame) {
     if (name.size() != 64) return;
     node->unclaimed_[*NodeKey::from_bytes(name.substr(0, 32))][*AwardId::from_bytes(name.substr(32))] = Bytes(frame);
@@ -50,6 +47,7 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options, std::unique_ptr<E
   if (!swarm) return swarm.error();
   node->swarm_ = std::move(*swarm);
   for (int i = 0; i < worker_threads; ++i) node->workers_.emplace_back([self] { self->work_loop(); });
+  node->own_chain_ = std::make_unique<OwnChain>(*node, *node->store_, std::move(own->mark));
   node->publisher_ = std::make_unique<ChainPublisher>(*node);
   if (node->executor_)
     node->executor_->on_report([self](ExecutionReport report) {
@@ -131,6 +129,7 @@ TimeMs Node::next_deadline() const {
 }
 
 Result<void> Node::run() {
+  leaving_ = false;
   if (auto good = drain({}); !good) return good;
   while (!leaving_) {
     std::vector<std::function<void()>> actions;
@@ -214,6 +213,7 @@ void Node::on(const SwarmEvent& event) {
 
 void Node::on(const PeerUp& event) {
   peers_up_.push_back(event.key);
+  own_chain_->met(event.key);
   if (farmer_) farmer_->hear(PeerCame{event.key});
   for (auto& requester : requesters_) requester->hear(PeerCame{event.key});
   tell_frauds_to(event.key);
@@ -225,6 +225,7 @@ void Node::on(const PeerUp& event) {
 
 void Node::on(const PeerDown& event) {
   std::erase(peers_up_, event.key);
+  own_chain_->left(event.key);
   if (farmer_) farmer_->hear(PeerLeft{event.key});
   for (auto& requester : requesters_) requester->hear(PeerLeft{event.key});
 }
@@ -239,6 +240,8 @@ void Node::on(const MessageIn& event) {
 }
 
 void Node::route(const NodeKey& from, Message message) {
+  if (own_chain_->in_doubt() && (std::holds_alternative<CreditMessage>(message) || std::holds_alternative<PaymentMessage>(message)))
+    return own_chain_->hold_back([this, from, message = std::move(message)] { route(from, message); });
   auto to_farmer = [&] { if (farmer_) farmer_->hear(MessageCame{from, std::move(message)}); };
   auto to_owner = [&](const AwardId& award) {
     for (auto& requester : requesters_)
@@ -260,6 +263,8 @@ void Node::route(const NodeKey& from, Message message) {
     return to_requesters();
   }
   if (auto* payment = std::get_if<PaymentMessage>(&message)) return take_payment(from, payment->payment);
+  if (auto* ask = std::get_if<AskBlocksMessage>(&message)) return own_chain_->answer(from, ask->ask);
+  if (auto* blocks = std::get_if<BlocksMessage>(&message)) return own_chain_->take(from, blocks->blocks);
   if (auto* fraud = std::get_if<FraudMessage>(&message)) return take_fraud(from, fraud->fraud);
   if (auto* ask = std::get_if<AskCertificateMessage>(&message)) return answer_about_certificate(from, ask->ask.result);
   if (std::holds_alternative<BidMessage>(message) || std::holds_alternative<MirroredMessage>(message)) return to_requesters();
@@ -297,6 +302,8 @@ void Node::on(const FetchProgress& event) {
   for (auto& each : it->second)
     if (each.progress) each.progress(event);
 }
+
+void Node::on(const ItemFound& event) { own_chain_->heard(event); }
 
 void Node::on(const ItemPublished& event) { publisher_->heard(event); }
 

@@ -23,6 +23,7 @@ namespace tnode {
 
 class ChainPublisher;
 class FarmerRole;
+class OwnChain;
 class RequesterRole;
 
 TimeMs wall_clock_ms();
@@ -40,7 +41,7 @@ class Node {
 
   void add(std::unique_ptr<FarmerRole> role);
   void add(std::unique_ptr<RequesterRole> role);
-  /// Runs until leave() was called. `io` when the store can no longer be written: nothing was promised since.
+  /// Runs until leave() was called; may be run again. `io` when the store can no longer be written: nothing was promised since.
   Result<void> run();
   /// From inside the loop.
   void leave() { leaving_ = true; }
@@ -83,6 +84,7 @@ class Node {
   void fetch(FetchTorrent request, FetchEnd end, std::function<void(const FetchProgress&)> progress = {});
   const std::vector<std::unique_ptr<RequesterRole>>& requesters() const { return requesters_; }
   FarmerRole* farmer() { return farmer_.get(); }
+  OwnChain& own_chain() { return *own_chain_; }
   /// Those that a channel is open with.
   const std::vector<NodeKey>& peers_up() const { return peers_up_; }
   /// Called after every drain; for displays.
@@ -101,7 +103,7 @@ class Node {
   void on(const FetchFailed& event);
   void on(const FetchProgress& event);
   void on(const ItemPublished& event);
-  void on(const ItemFound&) {}  // a node publishes; audits look up
+  void on(const ItemFound& event);
   void on(const SwarmProblem& event);
   void route(const NodeKey& from, Message message);
   void take_credit(const NodeKey& from, const Credit& credit);
@@ -120,6 +122,7 @@ class Node {
   std::unique_ptr<Store> store_;
   std::unique_ptr<FarmerRole> farmer_;
   std::unique_ptr<ChainPublisher> publisher_;
+  std::unique_ptr<OwnChain> own_chain_;
   std::vector<std::unique_ptr<RequesterRole>> requesters_;
   std::vector<NodeKey> peers_up_;
   std::map<NodeKey, std::string> caught_;  // keys that are refused, and why

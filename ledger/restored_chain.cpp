@@ -28,19 +28,43 @@ Result<void> Store::trust(TimeMs now) {
   return done;
 }
 
+std::vector<Block> Store::blocks_for(const NodeKey& key, std::uint64_t from, std::size_t limit) const {
+  std::vector<Block> own, all;
+  auto row = impl_->database->prepare("SELECT bytes FROM foreign_blocks WHERE key = ? AND seq >= ? ORDER BY seq LIMIT ?");
+  row.blob(key.view()).number(static_cast<std::int64_t>(from)).number(static_cast<std::int64_t>(limit));
+  while (row.row()) own.push_back(block_of_row(row.blob_at(0)));
+  for (const Block& block : own) {
+    const bool debit = block.type == BlockType::debit;
+    std::optional<Block> half;
+    if (block.type == BlockType::credit) half = find_block(block.link);
+    for (const char* sql : {"SELECT bytes FROM own WHERE link = ? AND type = 5", "SELECT bytes FROM foreign_blocks WHERE link = ? AND type = 5"}) {
+      auto credit = impl_->database->prepare(sql);
+      if (debit && !half && credit.blob(block_id(block).view()).row()) half = block_of_row(credit.blob_at(0));
+    }
+    if (all.size() + 1 + half.has_value() > limit) break;
+    all.push_back(block);
+    if (half) all.push_back(std::move(*half));
+  }
+  return all;
+}
+
+Result<void> Store::check_agrees(const ChainReport& chain) const {
+  const std::uint64_t here = impl_->head ? impl_->head->seq + 1 : 0, common = std::min<std::uint64_t>(here, chain.own.size());
+  if (common == 0) return {};
+  // Each block names the one before it: where the last of the common ones are the same, all are.
+  auto row = impl_->database->prepare("SELECT bytes FROM own WHERE seq = ?");
+  auto ours = impl_->first_of(row.number(static_cast<std::int64_t>(common) - 1));
+  if (!ours) return ours.error();
+  if (*ours && block_id(**ours) == block_id(chain.own[common - 1])) return {};
+  return fail(Code::exists, "this key's chain parts in two at or before block " + std::to_string(common - 1) + ": one block stands here, another there, both signed by it; whoever has both can prove it, and refuses the key");
+}
+
 Result<std::uint64_t> Store::take_own(const ChainReport& chain) {
   if (auto good = impl_->may_write(); !good) return good.error();
   check(impl_->doubt != Doubt::none, "a chain is taken in while nothing is signed");
   if (chain.key() != impl_->options.key) return fail(Code::invalid, "it is the chain of another key, " + to_hex(chain.key()));
+  if (auto agrees = check_agrees(chain); !agrees) return agrees.error();
   const std::uint64_t here = impl_->head ? impl_->head->seq + 1 : 0, common = std::min<std::uint64_t>(here, chain.own.size());
-  // Each block names the one before it: where the last of the common ones are the same, all are.
-  if (common > 0) {
-    auto row = impl_->database->prepare("SELECT bytes FROM own WHERE seq = ?");
-    auto ours = impl_->first_of(row.number(static_cast<std::int64_t>(common) - 1));
-    if (!ours) return ours.error();
-    if (!*ours || block_id(**ours) != block_id(chain.own[common - 1]))
-      return fail(Code::exists, "this key's chain parts in two at or before block " + std::to_string(common - 1) + ": one block stands here, another there, both signed by it; whoever has both can prove it, and refuses the key");
-  }
   if (common == chain.own.size()) return std::uint64_t{0};
   if (here == 0) impl_->options.line_micro = chain.chain.line_micro();
   for (const Block& half : chain.others)

@@ -39,8 +39,10 @@ class Store {
   void distrust();
   /// It is known that nothing is missing: from now on blocks are signed. An empty chain gets its GENESIS. Outside of a transaction.
   Result<void> trust(TimeMs now);
+  /// `exists` when the own chain as somebody has it parts from the one that is here: then this key has signed twice at one place.
+  Result<void> check_agrees(const ChainReport& chain) const;
   /// Own blocks that were signed before and are not here, with the halves that belong to them, as verify_chain_file() found them good; how many
-  /// were new. In doubt only. `exists` when the two chains part: then this key has signed twice at one place.
+  /// were new. In doubt only. `exists` when the two chains part.
   Result<std::uint64_t> take_own(const ChainReport& chain);
 
   /// A process has the store at `path` open for writing.
@@ -98,6 +100,8 @@ class Store {
   void scan_halves(const std::function<void(const Block&)>& each) const;
   /// The other half of one own CREDIT or DEBIT, where it is known.
   std::optional<Block> half_of(const Block& own) const;
+  /// What is here of another's chain from a seq on, at most `limit` blocks, each with the other half of its payment behind it where that is here.
+  std::vector<Block> blocks_for(const NodeKey& key, std::uint64_t from, std::size_t limit) const;
   /// What is here of another's chain, by seq.
   void scan_foreign(const NodeKey& key, const std::function<void(const Block&)>& each) const;
   const OpenHolds& open_holds() const;

@@ -209,3 +209,22 @@ TEST_CASE("a_chain_that_parts_from_ours_or_lacks_a_half_is_not_taken_in") {
   a->rollback();
   CHECK(a->balance().blocks == 0);
 }
+
+TEST_CASE("who_asks_for_his_own_chain_gets_what_is_here_of_it_with_our_halves") {
+  StoreFixture f;
+  trade(f, "one");
+  trade(f, "two");
+  auto b = f.open(bob, true);
+  const std::vector<Block> whole = f.open(alice, true)->history(0, 100);
+  const auto all = b->blocks_for(alice.key(), 0, 100);
+  std::vector<Block> own, halves;
+  for (const Block& block : all) (block.key == alice.key() ? own : halves).push_back(block);
+  for (const Block& block : own) CHECK(block == whole[block.seq]);
+  REQUIRE(own.size() == 2);  // the two DEBITs: nobody told Bob of more
+  REQUIRE(halves.size() == 2);
+  CHECK(halves[0].link == block_id(own[0]));
+  CHECK(b->blocks_for(alice.key(), own[1].seq, 100).size() == 2);
+  CHECK(b->blocks_for(alice.key(), own[1].seq + 1, 100).empty());
+  CHECK(b->blocks_for(alice.key(), 0, 3).size() == 2);  // a block and its half stay together
+  CHECK(b->blocks_for(key_of(9).key(), 0, 100).empty());
+}
