@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/credit_terms.h"
 #include "cli/farmer_role.h"
 #include "cli/options.h"
 
@@ -21,6 +22,7 @@ struct FarmOptions {
   std::string watch;
   std::int64_t slots = -1;              ///< -1: one per CPU; 0: take part in the swarm without executing
   std::string min_price = "0.1";
+  CreditWords credit;                   ///< who may owe this node how much
   std::string accept;                   ///< "", "anyone", "watched" or keys, comma separated
   std::string cpus, memory;             ///< of the whole machine for all sandboxes together: "50%", "4GiB"; empty: all of it
   std::string when = "always";          ///< "idle": only while nobody else works at the machine
@@ -50,6 +52,10 @@ int run_ledger_import(const GlobalOptions& global, const std::string& file);
 int run_ledger_adopt(const GlobalOptions& global, bool sure);
 /// `wait`: how long to look for the key's published head; "0s" looks only at what is here.
 int run_ledger_audit(const GlobalOptions& global, const std::string& key, const std::string& wait);
+/// Who may owe this node how much, and why: one key, or with an empty text everyone known.
+int run_ledger_trust(const GlobalOptions& global, const std::string& key);
+/// What this node saw of farmers: one key, or with an empty text all of them.
+int run_ledger_reputation(const GlobalOptions& global, const std::string& key);
 int run_key_show(const GlobalOptions& global);
 /// `passphrase_file`: its first line is the passphrase; empty: asked for at the terminal.
 struct KeyFileOptions { std::string file, passphrase_file; };

@@ -111,6 +111,9 @@ Result<FarmerOptions> farmer_options(const FarmOptions& options, const SharedLim
   auto price = parse_credits(options.min_price);
   if (!price || *price < 0) return fail(Code::invalid, "--min-price wants credits a unit, like 0.5, not '" + options.min_price + "'");
   farmer.min_price_micro = *price;
+  auto credit = parse_credit_terms(options.credit);
+  if (!credit) return credit.error();
+  farmer.credit = CreditPolicy(std::move(*credit));
   struct sysinfo memory {};
   sysinfo(&memory);
   farmer.cpus = cpus;

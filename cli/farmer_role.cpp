@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <utility>
 
+#include "cli/credit_terms.h"
 #include "cli/node.h"
 #include "cli/pack.h"
 
@@ -13,6 +15,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr TimeMs fetch_stall_ms = 60'000;        // a task or mirror that brings nothing new for so long is given up
+constexpr TimeMs audits_every_ms = 5'000;        // how often it looks for chains that were audited meanwhile
 constexpr std::int64_t disk_reserve_bytes = 32LL << 20;
 constexpr std::size_t max_reseeded = 2'000;      // bundles offered again after a restart
 constexpr std::size_t stderr_tail_bytes = max_tail_bytes;
@@ -21,7 +24,7 @@ std::string tail(const std::string& text, std::size_t bytes) { return text.size(
 
 FarmerOptions completed(Node& node, FarmerOptions options) {
   options.key = &node.key();
-  options.balance_micro = node.store().balance().balance_micro;
+  options.credit = credit_policy(node.store(), node.home(), options.credit.terms());
   // Known to this node alone, the same after a restart: a vote that was committed keeps its nonce.
   Bytes seed(reinterpret_cast<const char*>(node.key().seed().data()), node.key().seed().size());
   options.nonce_secret = Bytes(domain_hash("nonce-secret", seed).view());
@@ -36,12 +39,26 @@ FarmerRole::FarmerRole(Node& node, FarmerRoleOptions options, Observer observer)
                        [this](const Note& note) { if (observer_) observer_(note); }}) {
   node.store().scan("lease", [&](std::string_view, std::string_view value) { farmer_.restore_lease(value); });
   node.store().scan("vote", [&](std::string_view key, std::string_view value) { farmer_.restore_vote(key, value); });
+  node.store().scan("unpaid", [&](std::string_view key, std::string_view value) { farmer_.restore_unpaid(key, value); });
   // What an earlier run left half done is of no use to anyone.
   std::error_code ec;
   fs::remove_all(node.home().work_dir(), ec);
   fs::create_directories(node.home().work_dir(), ec);
   remove_half_made_bundles(node.home().dir() + "/results");
+  node.carry(Save{credit_terms_bucket, "farm", encode_credit_terms(options_.farmer.credit.terms())});
   reseed();
+  look_at_audits();
+}
+
+/// Chains that were audited since may tell who is owed for work: an audit is another process.
+void FarmerRole::look_at_audits() {
+  for (const NodeKey& key : farmer_.credit().vouchers()) {
+    std::error_code ec;
+    const auto changed = fs::last_write_time(vouches_path(node_.home(), key), ec);
+    if (ec || std::exchange(audits_[key], changed) == changed) continue;
+    hear(ChainVouches{key, vouches_of(node_.home(), key)});
+  }
+  node_.later(audits_every_ms, [this] { look_at_audits(); });
 }
 
 /// Bundles that are whole are offered again, the newest first.

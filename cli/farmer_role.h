@@ -1,6 +1,7 @@
 // Carries out what core's Farmer decides: fetches tasks, has units run, packs and seeds results, books what is earned.
 // Owned by the node; everything here runs in the node's loop but hashing, which workers do.
 #pragma once
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -71,6 +72,7 @@ class FarmerRole {
   void open_task(const TaskId& task, const Torrent& torrent, std::function<void(const std::string& problem)> end);
   void get_foreign_inputs(const TaskId& task, Task opened, std::function<void(const std::string& problem)> end);
   void reseed();
+  void look_at_audits();
   /// Has a bundle among the results, from the net if need be; `end` gets nullptr when it cannot be had.
   void mirror(const ResultId& id, const std::array<std::uint8_t, 20>& v1_hash, const NodeKey& holder, Node::Twin twin, std::function<void(const StoredBundle*)> end);
 
@@ -86,6 +88,7 @@ class FarmerRole {
   std::map<TaskId, std::vector<std::function<void(const std::string&)>>> fetching_;
   std::map<std::uint64_t, Job> jobs_;
   int mirroring_ = 0;
+  std::map<NodeKey, std::filesystem::file_time_type> audits_;  // when what they say was last read
 };
 
 }  // namespace tnode

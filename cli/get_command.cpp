@@ -130,7 +130,7 @@ std::string proof_text(const Proof& proof) {
   std::map<NodeKey, std::int64_t> farmers;
   for (const auto& [unit, signers] : proof.signers)
     for (const NodeKey& key : signers) ++farmers[key];
-  std::string text = "verified  " + std::to_string(proof.signers.size()) + " units, each signed by at least " + std::to_string(proof.fewest) + " farmers (the offer asked for " + std::to_string(proof.offer.agree) + ")\n";
+  std::string text = "verified  " + std::to_string(proof.signers.size()) + " units, each signed by at least " + std::to_string(proof.fewest) + " farmers (the offer asked for " + std::to_string(proof.offer.agree) + (proof.offer.adaptive ? ", or one that its requester had found right before" : "") + ")\n";
   for (const auto& [key, units] : farmers) text += "          " + to_hex(key) + "  " + std::to_string(units) + " units\n";
   return text + "          offered by " + to_hex(proof.offer.requester) + "; whether you trust these keys is yours to say\n";
 }

@@ -9,6 +9,7 @@
 
 #include "cli/bundle_disk.h"
 #include "cli/commands.h"
+#include "cli/credit_terms.h"
 #include "cli/home.h"
 #include "cli/ledger_command.h"
 #include "cli/quantities.h"
@@ -160,6 +161,7 @@ Result<FetchedChain> Auditor::fetch(const NodeKey& key) {
   const Block& last = *chain.report.chain.head();
   if (block_id(last) != block_id(head->block)) return fail(Code::invalid, "its bundles end with another block than its head");
   if (auto kept = write_file_atomically(mark_path(key), std::to_string(last.seq) + " " + to_hex(block_id(last))); !kept) return kept.error();
+  if (auto kept = keep_vouches(home_, chain.report); !kept) return kept.error();
   return chain;
 }
 

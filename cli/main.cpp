@@ -68,6 +68,9 @@ int run(int argc, char** argv) {
   farm_command->add_option("--when", farm.when, "always, or idle: only while nobody else works at the machine")
       ->check(CLI::IsMember({"always", "idle"}).description(""))->option_text("WHEN")->take_last();
   farm_command->add_option("--runtime-cache", farm.runtime_cache, "What runtimes of tasks may take on disk; 0: only tasks with `runtime: host`")->type_name("SIZE")->capture_default_str()->take_last();
+  farm_command->add_option("--line", farm.credit.line, "How far below zero the chain of a key without a line of its own may stand")->type_name("CREDITS")->capture_default_str()->take_last();
+  farm_command->add_option("--stranger-cap", farm.credit.stranger_cap, "What all keys that have no line here may owe together, beyond what was earned")->type_name("CREDITS")->capture_default_str()->take_last();
+  farm_command->add_option("--line-of", farm.credit.lines, "What one key may owe by itself; it is no stranger then")->type_name("KEY=CREDITS")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   farm_command->add_flag("--once", farm.once, "Leave when nothing is left to do");
   farm_command->callback([&] { status = run_farm(global, farm); });
 
@@ -131,6 +134,16 @@ int run(int argc, char** argv) {
   adopt_command->fallthrough();
   adopt_command->add_flag("--even-if-this-ruins-my-key", sure, "If this key has signed anything that is not here, it is refused by everyone for ever");
   adopt_command->callback([&] { status = run_ledger_adopt(global, sure); });
+  std::string trusted;
+  auto* trust_command = ledger_command->add_subcommand("trust", "Who may owe this node how much, and why");
+  trust_command->fallthrough();
+  trust_command->add_option("key", trusted, "A node's key (default: everyone known)")->type_name("KEY");
+  trust_command->callback([&] { status = run_ledger_trust(global, trusted); });
+  std::string reputed;
+  auto* reputation_command = ledger_command->add_subcommand("reputation", "What this node saw of farmers, and what follows from it");
+  reputation_command->fallthrough();
+  reputation_command->add_option("key", reputed, "A node's key (default: all)")->type_name("KEY");
+  reputation_command->callback([&] { status = run_ledger_reputation(global, reputed); });
   std::string audited, audit_wait = "20s";
   auto* audit_command = ledger_command->add_subcommand("audit", "Check this node's chain, or what is known of another key");
   audit_command->fallthrough();

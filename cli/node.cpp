@@ -14,6 +14,16 @@ namespace {
 
 constexpr int worker_threads = 2;  // hashing and copying beside the loop
 
+/// Rows that weigh nothing any more.
+void forget_old_evidence(Node& node) {
+  std::vector<Bytes> old;
+  node.store().scan(evidence_bucket, [&](std::string_view name, std::string_view value) {
+    EvidenceRow row;
+    if (!decode_evidence(name, value, row) || row.day < evidence_day(wall_clock_ms()) - evidence_kept_days) old.emplace_back(name);
+  });
+  for (const Bytes& name : old) node.carry(Erase{evidence_bucket, name});
+}
+
 }  // namespace
 
 TimeMs wall_clock_ms() {
@@ -39,6 +49,7 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options, std::unique_ptr<E
   node->store_->scan(false_proof_bucket, [&](std::string_view name, std::string_view why) {
     if (name.size() == 32) node->caught_[*NodeKey::from_bytes(name)] = std::string(why);
   });
+  forget_old_evidence(*node);
   node->options_.swarm.data_dir = node->home().dir();
   node->options_.swarm.key_seed = node->key().seed();
   node->now_ = wall_clock_ms();
@@ -186,6 +197,15 @@ void Node::carry(const Save& effect) {
 
 void Node::carry(const Erase& effect) {
   if (auto erased = writing().erase(effect.bucket, effect.key); !erased) give_up(erased.error());
+}
+
+void Node::witness(const Witness& seen) {
+  EvidenceRow row{seen.farmer, evidence_day(now_), {}};
+  const Bytes name = evidence_name(row.key, row.day);
+  if (auto value = store_->get(evidence_bucket, name)) (void)decode_evidence(name, *value, row);
+  row.evidence.add(seen.sight, seen.units);
+  carry(Save{evidence_bucket, name, encode_evidence(row.evidence)});
+  for (auto& requester : requesters_) requester->hear(Witnessed{row});
 }
 
 void Node::offer(const StoredBundle& bundle, Twin twin) {

@@ -15,6 +15,7 @@
 #include "cli/results.h"
 #include "core/effects.h"
 #include "core/payment.h"
+#include "core/requester.h"
 #include "executor/executor.h"
 #include "ledger/store.h"
 #include "swarm/swarm.h"
@@ -79,6 +80,10 @@ class Node {
   void remember_certificate(const ResultId& result, const Torrent& certificate);
   /// Pays outside of a task and tells the payee, now or when it is met. Asked for twice, it is paid once.
   Result<Block> pay(const Payment& payment);
+  /// Adds to the day's row about a farmer; every task of this node hears the row.
+  void witness(const Witness& seen);
+  /// An own DEBIT was written: its payee may have more done here.
+  void we_paid(const Block& debit);
   /// Who wants to know when a torrent is here or lost; once, by v2 hash.
   using FetchEnd = std::function<void(const FetchDone*, const std::string& problem)>;
   void fetch(FetchTorrent request, FetchEnd end, std::function<void(const FetchProgress&)> progress = {});

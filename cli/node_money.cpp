@@ -29,11 +29,16 @@ Result<Block> Node::pay(const Payment& payment) {
     else carry(Save{payment_refused_bucket, Bytes(ref.view()), debit.error().message});  // whoever asked from another process reads it
     return debit;
   }
+  we_paid(*debit);
   // Kept until the CREDIT comes, also across runs, and said whenever the payee is met.
   const PaymentMessage notice{{encode_block(*debit)}};
   carry(Save{"unclaimed", Bytes(payment.payee.view()) + Bytes(ref.view()), encode_message(notice)});
   carry(Send{payment.payee, notice});
   return debit;
+}
+
+void Node::we_paid(const Block& debit) {
+  if (farmer_) farmer_->hear(WePaid{encode_block(debit)});
 }
 
 void Node::take_payment(const NodeKey& from, const PaymentNotice& notice) {

@@ -27,6 +27,7 @@ Result<Offer> make_offer(const Node& node, const PackedTask& task, const Seed& d
   offer.max_price_micro = task.terms.max_price_micro;
   offer.agree = task.terms.agree;
   offer.max_replicas = task.terms.max_replicas;
+  offer.adaptive = task.terms.adaptive;
   offer.created_ms = node.now();
   offer.expires_ms = node.now() + task.terms.total_ms;
   offer.run_ms = task.terms.run_ms;
@@ -70,6 +71,7 @@ std::string differing_terms(const TaskRecord& record, const Terms& terms) {
   const Offer& offer = record.offer;
   compare("quorum.agree", offer.agree, terms.agree, plain);
   compare("quorum.max", offer.max_replicas, terms.max_replicas, plain);
+  compare("quorum.adaptive", offer.adaptive, terms.adaptive, [](std::int64_t yes) { return std::string(yes ? "true" : "false"); });
   compare("market.max_price", offer.max_price_micro, terms.max_price_micro, format_credits);
   compare("timeouts.run", offer.run_ms, terms.run_ms, format_duration);
   compare("timeouts.queue", record.queue_ms, terms.queue_ms, format_duration);

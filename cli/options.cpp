@@ -82,13 +82,17 @@ class ConfigReader {
       if (!root.IsMap()) return bad(root.Mark(), "expected lines like `listen: 127.0.0.1:7001`");
       for (const auto& entry : root) {
         const std::string key = entry.first.as<std::string>();
+        Words others;
+        if (key == "credit") {
+          if (auto good = take_credit(entry.second, command == "farm" ? arguments.command : others); !good) return good.error();
+          continue;
+        }
         const auto section = known_.of_command.find(key);
         if (section == known_.of_command.end()) {
           if (auto good = take(entry.first, entry.second, known_.global, "", arguments.global); !good) return good.error();
           continue;
         }
         if (!entry.second.IsMap() && !entry.second.IsNull()) return bad(entry.second.Mark(), "'" + key + "' is a command: expected its options below it, indented");
-        Words others;
         for (const auto& option : entry.second)
           if (auto good = take(option.first, option.second, section->second, key, key == command ? arguments.command : others); !good) return good.error();
       }
@@ -118,13 +122,30 @@ class ConfigReader {
     return {};
   }
 
+  /// A section of its own, and the farmer's options all the same: a line has a key and an amount.
+  Result<void> take_credit(const YAML::Node& section, Words& into) const {
+    static const Words known{"line", "stranger-cap", "lines"};
+    if (!section.IsMap()) return bad(section.Mark(), "'credit' has the keys line, stranger_cap and lines below it, indented");
+    for (const auto& entry : section) {
+      if (dashed(entry.first.as<std::string>()) != "lines") {
+        if (auto good = take(entry.first, entry.second, known, "credit", into); !good) return good;
+        continue;
+      }
+      if (!entry.second.IsMap()) return bad(entry.second.Mark(), "'lines' wants KEY: CREDITS below it, one a line");
+      for (const auto& line : entry.second) into.insert(into.end(), {"--line-of", line.first.as<std::string>() + "=" + line.second.as<std::string>()});
+    }
+    return {};
+  }
+
   std::string hint(const std::string& option, const Words& known, const std::string& section) const {
     for (const auto& [command, options] : known_.of_command)
       if (section.empty() && has(options, option)) return "; it belongs below '" + command + ":', indented";
     if (!section.empty() && has(known_.global, option)) return "; it belongs at the top, not below '" + section + ":'";
     Words words = known;
-    if (section.empty())
+    if (section.empty()) {
+      words.push_back("credit");
       for (const auto& [command, options] : known_.of_command) words.push_back(command);
+    }
     const std::string near = nearest_word(option, words);
     return near.empty() ? "" : "; did you mean '" + near + "'?";
   }

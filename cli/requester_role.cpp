@@ -116,10 +116,9 @@ RequesterRole::RequesterRole(Node& node, TaskRecord record, StoredBundle task, W
   node.store().scan("unit", [&](std::string_view key, std::string_view value) { requester_.restore_unit(key, value); });
   node.store().scan("award", [&](std::string_view, std::string_view value) { requester_.restore_award(value); });
   node.store().scan("paid", [&](std::string_view key, std::string_view value) { requester_.restore_paid(key, value); });
-  node.store().scan("reputation", [&](std::string_view key, std::string_view value) {
-    Reputation r;
-    if (key.size() == 32 && std::sscanf(std::string(value).c_str(), "%ld %ld %ld %ld", &r.agreed, &r.in_a_row, &r.dissented, &r.lost) == 4)
-      requester_.know(*NodeKey::from_bytes(key), r);
+  node.store().scan(evidence_bucket, [&](std::string_view name, std::string_view value) {
+    EvidenceRow row;
+    if (decode_evidence(name, value, row)) requester_.know(row);
   });
   node.offer(task_, Node::Twin::yes);
   if (auto runtime = runtime_id(record_.offer.runtime))
@@ -184,8 +183,14 @@ void RequesterRole::carry(const WriteHold& effect) {
   if (block) node_.carry(Save{task_of_ref_bucket, Bytes(effect.ref.view()), Bytes(task().view())});
   written(effect.award, block);
 }
-void RequesterRole::carry(const WriteDebit& effect) { written(effect.award, node_.writing().debit(effect.ref, effect.evidence, effect.amount, node_.now())); }
+void RequesterRole::carry(const WriteDebit& effect) {
+  const auto block = node_.writing().debit(effect.ref, effect.evidence, effect.amount, node_.now());
+  if (block) node_.we_paid(*block);
+  written(effect.award, block);
+}
 void RequesterRole::carry(const WriteRelease& effect) { written(effect.award, node_.writing().release(effect.ref, effect.evidence, node_.now())); }
+
+void RequesterRole::carry(const Witness& effect) { node_.witness(effect); }
 
 void RequesterRole::written(const AwardId& award, const Result<Block>& block) {
   if (block) return hear(BlockWritten{award, encode_block(*block)});

@@ -41,6 +41,7 @@ class RequesterRole {
   void carry(const WriteHold& effect);
   void carry(const WriteDebit& effect);
   void carry(const WriteRelease& effect);
+  void carry(const Witness& effect);
   void carry(const FetchResult& effect);
   void carry(const AssembleResult& effect);
   void carry(const Finished& effect);

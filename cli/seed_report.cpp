@@ -34,6 +34,10 @@ void SeedReport::show(const Note& note) {
   else if (note.what == "refused") output_.line("refused  " + who + "  " + field(note, "reason") + (field(note, "detail").empty() ? "" : " " + field(note, "detail")));
   else if (note.what == "lost") output_.line("lost     " + who + many + field(note, "units") + ": " + field(note, "reason"));
   else if (note.what == "escalate") output_.line("differ   unit " + field(note, "unit") + ": the votes do not agree, asking farmer number " + field(note, "replicas"));
+  else if (note.what == "doubted") {
+    --accepted_;
+    output_.line("doubted  unit " + field(note, "unit") + ": " + who + " decided it alone and does not hand it over, asking another");
+  }
   else if (note.what == "disputed") output_.line("disputed unit " + field(note, "unit") + ": no agreement among " + field(note, "votes") + " votes");
   else if (note.what == "fetch_failed") output_.line("fetch    unit " + field(note, "unit") + ": " + field(note, "reason"));
   else if (note.what == "award" && few) output_.line("award    " + who + many + field(note, "units"));

@@ -401,6 +401,9 @@ class Reader {
     integer(node->find("agree"), "how many farmers must agree", 1, max_agree, task_.terms.agree);
     task_.terms.max_replicas = std::max(task_.terms.max_replicas, task_.terms.agree);
     integer(node->find("max"), "at how many replicas to give up, at least quorum.agree", task_.terms.agree, max_agree, task_.terms.max_replicas);
+    const TreeNode* adaptive = node->find("adaptive");
+    if (adaptive && (adaptive->kind != Kind::scalar || (adaptive->text != "true" && adaptive->text != "false"))) return expected(*adaptive, "true or false");
+    task_.terms.adaptive = adaptive && adaptive->text == "true";
   }
 
   void market(const TreeNode* node) {

@@ -29,6 +29,7 @@ struct Terms {
   std::string name = "task";  ///< for people; a plain file name, so that NAME.torrent can be written
   TimeMs queue_ms = 600'000, run_ms = 300'000, total_ms = 86'400'000;
   std::int64_t agree = 2, max_replicas = 5;
+  bool adaptive = false;  ///< farmers of proven record may decide units alone, checked at random
   Micro max_price_micro = credit_micro;  ///< per unit
   std::string warm;                        ///< the offer's hint how to run it faster
 };

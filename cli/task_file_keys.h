@@ -10,7 +10,7 @@ using Words = std::vector<std::string>;
 inline const Words task_keys{"tnode", "name", "command", "env", "runtime", "warm", "inputs", "outputs", "array", "resources", "timeouts", "quorum", "market"};
 inline const Words terms_keys{"name", "warm", "timeouts", "quorum", "market"};
 inline const Words input_keys{"from", "to"}, array_keys{"range", "values", "lines", "batch"}, resource_keys{"cpus", "memory", "disk"},
-    timeout_keys{"queue", "run", "total"}, quorum_keys{"agree", "max"}, market_keys{"max_price"};
+    timeout_keys{"queue", "run", "total"}, quorum_keys{"agree", "max", "adaptive"}, market_keys{"max_price"};
 
 bool has(const Words& words, const std::string& word);
 std::string joined(const Words& words);

@@ -135,7 +135,7 @@ Result<Proof> check_certificate(const Certificate& certificate, const Torrent& w
   proof.fewest = static_cast<std::int64_t>(certificate.reveals.size());
   for (const auto& [unit, signers] : proof.signers) {
     proof.fewest = std::min(proof.fewest, static_cast<std::int64_t>(signers.size()));
-    if (static_cast<std::int64_t>(signers.size()) < proof.offer.agree)
+    if (static_cast<std::int64_t>(signers.size()) < (proof.offer.adaptive ? 1 : proof.offer.agree))
       return fail(Code::invalid, "unit " + std::to_string(unit) + " has " + std::to_string(signers.size()) + " signatures; the offer asks for " + std::to_string(proof.offer.agree));
   }
   // A task of one unit has that unit's result as its own.

@@ -70,4 +70,18 @@ Result<ChainReport> verify_chain_file(std::string_view file, const std::optional
   return report;
 }
 
+std::map<NodeKey, Micro> owed_by(const ChainReport& report) {
+  std::set<BlockId> receipts;
+  for (const Block& block : report.others)
+    if (block.type == BlockType::credit) receipts.insert(block.link);
+  std::map<NodeKey, Micro> owed;
+  // No sum can overflow: neither all payments of a chain nor all that it earned do.
+  for (const Block& block : report.own) {
+    if (block.type == BlockType::debit && receipts.count(block_id(block))) owed[block.counterparty] += block.amount;
+    if (block.type == BlockType::credit) owed[block.counterparty] -= block.amount;
+  }
+  std::erase_if(owed, [](const auto& entry) { return entry.second <= 0; });
+  return owed;
+}
+
 }  // namespace tnode

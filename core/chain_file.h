@@ -30,4 +30,8 @@ struct VerifiedMark { std::uint64_t seq = 0; BlockId id; };
 /// or says that the chain no longer leads through the mark.
 Result<ChainReport> verify_chain_file(std::string_view file, const std::optional<VerifiedMark>& mark = {});
 
+/// What others earned from the chain's key and did not spend with it: by counterparty, its DEBITs that have a receipt less all its CREDITs,
+/// where that is positive.
+std::map<NodeKey, Micro> owed_by(const ChainReport& report);
+
 }  // namespace tnode

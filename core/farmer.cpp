@@ -12,7 +12,7 @@ Bytes signed_bytes(const Signed& message) { return message.body + Bytes(reinterp
 
 }  // namespace
 
-Farmer::Farmer(FarmerOptions options) : options_(std::move(options)), balance_micro_(options_.balance_micro) {
+Farmer::Farmer(FarmerOptions options) : options_(std::move(options)), credit_(options_.credit) {
   check(options_.key != nullptr, "a farmer has a key");
 }
 
@@ -30,7 +30,7 @@ std::vector<FarmerEffect> Farmer::step(TimeMs now, const std::vector<FarmerEvent
 void Farmer::on(const PeerCame& event) {
   up_.insert(event.key);
   for (auto& [id, known] : offers_)
-    if (known.offer.requester == event.key && !known.over && now_ < known.offer.expires_ms) { known.bid_sent = false; answer(known, id); }
+    if (known.offer.requester == event.key && !known.over && now_ < known.offer.expires_ms) bid_anew(known, id);
   pass_on_offers(event.key);
   // Whatever the requester may have missed is said again, and means the same.
   for (auto& [id, lease] : leases_) {
@@ -93,7 +93,10 @@ void Farmer::on_award(const NodeKey& from, const Signed& message) {
   if (leases_.count(award->award)) { emit(Send{from, AcceptMessage{Accept{award->award}}}); return; }
   if (award->farmer != options_.key->key() || award->task != offer.task) return refuse(from, about, "not_for_us", "");
   if (!verify_body(from, award_domain, message)) return refuse(from, about, "bad_signature", "award");
-  if (std::string reason = why_decline(offer); !reason.empty()) return refuse(from, about, reason, "");
+  if (std::string reason = why_decline(offer); !reason.empty()) {
+    refuse(from, about, reason, problem_of(offer, reason));
+    return reason == "owed_too_much" ? bid_anew(known->second, award->offer) : void();
+  }
   if (!runtime_ready(offer)) return refuse(from, about, "preparing_runtime", "it was here and made room for another");
   if (award->price_micro < options_.min_price_micro) return refuse(from, about, "price_too_low", "");
   for (UnitNumber u : award->units)
@@ -115,13 +118,17 @@ void Farmer::on_award(const NodeKey& from, const Signed& message) {
       hold->ref != award_ref(offer.task, award->units, award->award))
     return refuse(from, about, "bad_hold", "the HOLD does not fit the award");
   auto available = checked_add(hold->balance, -hold->held);
-  if (!available || *available < -options_.requester_line_micro)
-    return refuse(from, about, "over_line", "we let a requester be at most " + format_credits(options_.requester_line_micro) + " credits below zero");
+  if (!available || *available < -credit_.line_of(from))
+    return refuse(from, about, "over_line", "we let this key's chain be at most " + format_credits(credit_.line_of(from)) + " credits below zero; with this award it would stand at " + (available ? format_credits(*available) : "less than can be counted"));
+  if (*amount > credit_.room(from, now_)) {
+    refuse(from, about, "owed_too_much", "the award asks for " + format_credits(*amount) + "; " + why(credit_.standing(from, now_)));
+    return bid_anew(known->second, award->offer);
+  }
   if (!verify_block(*hold)) return refuse(from, about, "bad_signature", "HOLD");
 
-  Lease lease{offer, award->offer, *award, message, now_ + award->lease_ms, *amount, hold->expiry_ms, {}};
+  Lease lease{offer, award->offer, *award, message, now_ + award->lease_ms, hold->expiry_ms, {}};
   for (UnitNumber u : award->units) lease.units[u] = {};
-  promised_micro_ += *amount;
+  credit_.promise(award->award, from, *amount);
   emit(KeepHold{award->award, award->task, award->hold});
   // The offer is kept with the lease: after a crash both are needed to go on.
   Bytes offer_bytes = signed_bytes(known->second.message);
@@ -201,7 +208,7 @@ void Farmer::on_commit_set(const NodeKey& from, const Signed& message) {
     if (work == lease.units.end() || (work->second.step != Step::ran && work->second.step != Step::revealed)) continue;
     // Our own commit must stand in it unchanged, among as many as the offer promised: a vote shown before the others are given could be copied.
     auto own = commits.find(options_.key->key());
-    if (static_cast<std::int64_t>(commits.size()) < lease.offer.agree || own == commits.end() || own->second != commitment(lease.offer.task, number, set->award, options_.key->key(), work->second.vote)) {
+    if (static_cast<std::int64_t>(commits.size()) < (lease.offer.adaptive ? 1 : lease.offer.agree) || own == commits.end() || own->second != commitment(lease.offer.task, number, set->award, options_.key->key(), work->second.vote)) {
       refuse(from, rename_id<Hash>(set->award), "commit_missing", "unit " + std::to_string(number));
       continue;
     }
@@ -269,7 +276,9 @@ void Farmer::on_verdict(const NodeKey& from, const Signed& message) {
 void Farmer::on(const BlockWritten& event) {
   auto block = decode_block(event.block);
   check(block.ok() && block->type == BlockType::credit, "the ledger gave back something else than our CREDIT");
-  balance_micro_ = block->balance;
+  // A repeat brings the CREDIT that is there already.
+  if (const NodeKey& payer = block->counterparty; credit_.book(*block) && credit_.unpaid(event.award, payer) > 0)
+    keep_unpaid(event.award, payer, credit_.unpaid(event.award, payer) - block->amount);
   emit(Send{block->counterparty, CreditMessage{Credit{event.award, event.block}}});
   note("earned", {{"from", to_hex(block->counterparty)}, {"amount_micro", std::to_string(block->amount)}, {"balance_micro", std::to_string(block->balance)}});
 }
@@ -302,6 +311,7 @@ void Farmer::on(const Tick&) {
   give_back_when_paused_too_long();
   std::erase_if(offers_, [&](const auto& entry) { return now_ >= entry.second.offer.expires_ms; });
   retry_runtimes();
+  retry_owing();
 }
 
 /// A requester that is here and whose units were run decides in its own time, as long as the money is put aside.
@@ -329,7 +339,11 @@ void Farmer::drop_lease(const AwardId& id, const std::string& why) {
     }
     if (work.step != Step::waiting && work.step != Step::running) emit(Erase{"vote", vote_key(id, number)});
   }
-  promised_micro_ -= it->second.held_micro;
+  // Votes that were shown are work handed over; until its CREDIT is written, and for good when there is none, it is owed.
+  const auto shown = std::count_if(it->second.units.begin(), it->second.units.end(), [](const auto& unit) { return unit.second.step == Step::revealed; });
+  if (shown > 0) keep_unpaid(id, it->second.offer.requester, it->second.award.price_micro * shown);
+  credit_.end_promise(id);
+  credit_changed_ = true;
   if (!why.empty()) note("lease_dropped", {{"task", to_hex(it->second.offer.task)}, {"reason", why}});
   emit(Erase{"lease", Bytes(id.view())});
   leases_.erase(it);
@@ -357,14 +371,13 @@ void Farmer::restore_lease(std::string_view value) {
   known.offer = *offer;
   known.message = offer_message;
   known.leased = true;
-  Lease lease{*offer, award->offer, *award, award_message, 0, 0, 0, {}};
+  Lease lease{*offer, award->offer, *award, award_message, 0, 0, {}};
   auto hold = decode_block(award->hold);
   if (!hold) return;
-  lease.held_micro = hold->amount;
   lease.until_ms = hold->time_ms + award->lease_ms;
   lease.hold_expiry_ms = hold->expiry_ms;
   for (UnitNumber u : award->units) lease.units[u] = {};
-  promised_micro_ += lease.held_micro;
+  credit_.promise(award->award, offer->requester, hold->amount);
   leases_.emplace(award->award, std::move(lease));
 }
 
@@ -394,6 +407,7 @@ TimeMs Farmer::next_deadline(TimeMs now) const {
   if (auto due = gives_back_ms()) next = std::min(next, *due);
   for (const auto& [id, runtime] : runtimes_)
     if (runtime.state == RuntimeState::lost) next = std::min(next, runtime.retry_ms);
+  if (!owing_.empty()) next = std::min(next, owing_retry_ms_);
   return std::max(next, now + 1);
 }
 

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/credit_policy.h"
 #include "core/effects.h"
 #include "core/messages.h"
 #include "core/runtime.h"
@@ -55,6 +56,10 @@ struct UnitRan {
   Usage usage;
   Extra extra;
 };
+/// An own DEBIT was written, for work or as a payment: by it the payee may have more done here.
+struct WePaid { Bytes block; };
+/// A verified chain says what its key owes others for work.
+struct ChainVouches { NodeKey key; std::map<NodeKey, Micro> owed; };
 struct HoldBad { AwardId award; std::string reason; };
 struct ResultMirrored { ResultId result; };
 /// The user dropped this task into the watch folder: it counts as watched.
@@ -75,13 +80,11 @@ struct FarmerOptions {
   std::int64_t memory_bytes = 0;       ///< what all units that run may have together, their files counted; 0: no bound
   std::string limit_mode, platform;
   bool runtimes = true;                ///< takes tasks that bring a runtime; else only `host`
-  Micro owed_cap_micro = 10'000 * credit_micro;  ///< most that all requesters together may owe us
-  Micro requester_line_micro = 1'000 * credit_micro;  ///< most that one requester's chain may be below zero
-  Micro balance_micro = 0;             ///< ours at the start
+  CreditPolicy credit;                 ///< who may owe us how much, with what our chain says up to the start
   Bytes nonce_secret;                  ///< votes' nonces are derived from it: a restart gives the same ones
 };
 
-using FarmerEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, KeyCaught, TaskReady, TaskLost, RuntimeReady, RuntimeLost, UnitRan, HoldBad, ResultMirrored, TaskWatched, PauseWork, ResumeWork, Leave, Tick>;
+using FarmerEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, WePaid, ChainVouches, KeyCaught, TaskReady, TaskLost, RuntimeReady, RuntimeLost, UnitRan, HoldBad, ResultMirrored, TaskWatched, PauseWork, ResumeWork, Leave, Tick>;
 
 class Farmer {
  public:
@@ -89,6 +92,7 @@ class Farmer {
   /// Records of an earlier run, before the first event: "lease" (award id → offer and award) first, then "vote".
   void restore_lease(std::string_view value);
   void restore_vote(std::string_view key, std::string_view value);
+  void restore_unpaid(std::string_view key, std::string_view value);  ///< of bucket "unpaid"
 
   std::vector<FarmerEffect> step(TimeMs now, const std::vector<FarmerEvent>& events);
   TimeMs next_deadline(TimeMs now) const;
@@ -100,6 +104,7 @@ class Farmer {
   /// Offers that this farmer could still be awarded units of.
   std::size_t open_offers() const;
   std::size_t running() const { return running_.size(); }
+  const CreditPolicy& credit() const { return credit_; }
   bool paused() const { return paused_since_ms_.has_value(); }
   /// An open lease needs it: whoever keeps runtimes must not let it go.
   bool uses(const RuntimeId& runtime) const;
@@ -131,7 +136,6 @@ class Farmer {
     Award award;
     Signed message;
     TimeMs until_ms = 0;
-    Micro held_micro = 0;
     TimeMs hold_expiry_ms = 0;
     std::map<UnitNumber, UnitWork> units;
   };
@@ -155,6 +159,8 @@ class Farmer {
   void on(const MessageCame&);
   void on(const BlockWritten&);
   void on(const BlockRefused&);
+  void on(const WePaid&);
+  void on(const ChainVouches&);
   void on(const KeyCaught&);
   void on(const TaskReady&);
   void on(const TaskLost&);
@@ -178,10 +184,14 @@ class Farmer {
 
   std::string why_decline(const Offer& offer) const;
   void answer(KnownOffer& known, const OfferId& id);
+  void bid_anew(KnownOffer& known, const OfferId& id);
   void need_task(const Offer& offer);
   bool runtime_ready(const Offer& offer);
   std::string runtime_problem(const Offer& offer) const;
   bool awaits_runtime(const Offer& offer) const;
+  std::string problem_of(const Offer& offer, const std::string& reason) const;
+  void retry_owing();
+  void keep_unpaid(const AwardId& award, const NodeKey& key, Micro amount);
   void bid_again(const RuntimeId& runtime);
   void retry_runtimes();
   static bool waits_for_task(const Lease& lease);
@@ -218,8 +228,10 @@ class Farmer {
   std::map<std::uint64_t, std::pair<AwardId, UnitNumber>> running_;
   std::map<ResultId, NodeKey> mirror_asked_;
   std::uint64_t next_job_ = 1;
-  Micro promised_micro_ = 0;           // sum of the HOLDs of open leases
-  Micro balance_micro_ = 0;            // ours, as of the last CREDIT
+  CreditPolicy credit_;
+  std::set<OfferId> owing_;            // declined because their requesters may owe us no more
+  bool credit_changed_ = false;
+  TimeMs owing_retry_ms_ = 0;
   std::set<AwardId> commits_due_;
   std::vector<FarmerEffect> effects_;
 };
@@ -232,6 +244,7 @@ inline constexpr int max_sandbox_failures = 3;
 inline constexpr TimeMs pause_patience_ms = 120'000;  ///< units that stand still for longer go back to their requesters
 inline constexpr TimeMs meet_wait_ms = 30'000;        ///< how long a requester that only its offer told of is counted on
 inline constexpr TimeMs runtime_retry_ms = 600'000;  ///< a runtime that could not be had is tried again after this long
+inline constexpr TimeMs owing_retry_every_ms = 60'000;  ///< old debts of strangers fade: who may owe us no more is looked at again
 inline constexpr TimeMs lease_slack_ms = 30'000;  ///< kept after a lease's end, in case the requester's clock or channel is late
 
 }  // namespace tnode

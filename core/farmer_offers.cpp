@@ -11,7 +11,7 @@ void Farmer::on_offer(const NodeKey& from, const Signed& message) {
   auto it = offers_.find(id);
   if (it != offers_.end()) {
     if (it->second.closed) emit(Send{from, CloseMessage{*it->second.closed}});  // it has not heard yet
-    else if (from == it->second.offer.requester && !it->second.over) { it->second.bid_sent = false; answer(it->second, id); }
+    else if (from == it->second.offer.requester && !it->second.over) bid_anew(it->second, id);
     return;
   }
   auto offer = decode_offer(message.body);
@@ -74,13 +74,15 @@ std::string Farmer::why_decline(const Offer& offer) const {
   if (options_.cpus > 0 && offer.resources.cpus > options_.cpus) return "too_many_cpus";
   if (slots_for(offer.resources) < 1) return "too_much_memory";
   if (options_.disk_bytes > 0 && offer.resources.disk_bytes > options_.disk_bytes) return "too_much_disk";
-  auto owed = checked_add(balance_micro_, promised_micro_);
-  if (!owed || *owed >= options_.owed_cap_micro) return "owed_too_much";
+  // Work for nothing needs no credit.
+  if (options_.min_price_micro > 0 && credit_.room(offer.requester, now_) < options_.min_price_micro) return "owed_too_much";
   return {};
 }
 
 void Farmer::answer(KnownOffer& known, const OfferId& id) {
   known.declined = why_decline(known.offer);
+  if (known.declined == "owed_too_much") owing_.insert(id);
+  else owing_.erase(id);
   const NodeKey& requester = known.offer.requester;
   if (!up_.count(requester)) {
     if (known.declined.empty()) emit(Meet{known.offer.task, known.offer.v1_hash, known.offer.endpoint});
@@ -90,27 +92,35 @@ void Farmer::answer(KnownOffer& known, const OfferId& id) {
   known.bid_sent = true;
   if (!known.declined.empty()) {
     note("declined", {{"task", to_hex(known.offer.task)}, {"reason", known.declined}});
-    return refuse(requester, rename_id<Hash>(id), known.declined, known.declined == "no_runtime" ? runtime_problem(known.offer) : "");
+    return refuse(requester, rename_id<Hash>(id), known.declined, problem_of(known.offer, known.declined));
   }
   // A lease begins to run with the award: the runtime, which may be large, is here before the bid.
   if (!runtime_ready(known.offer)) return refuse(requester, rename_id<Hash>(id), "preparing_runtime", "it bids as soon as the runtime is there");
   const std::int64_t slots = slots_for(known.offer.resources);
   Bid bid{id, options_.min_price_micro, slots, slots * options_.queue_per_slot, options_.limit_mode, options_.platform};
+  // No more units at a time than it may owe us for.
+  if (bid.price_micro > 0) bid.queue = std::clamp<std::int64_t>(credit_.room(requester, now_) / bid.price_micro, 1, bid.queue);
   emit(Send{requester, BidMessage{bid}});
   note("bid", {{"task", to_hex(known.offer.task)}, {"price_micro", std::to_string(bid.price_micro)}});
+}
+
+/// What we said to this offer is no longer true.
+void Farmer::bid_anew(KnownOffer& known, const OfferId& id) {
+  known.bid_sent = false;
+  answer(known, id);
 }
 
 void Farmer::on(const KeyCaught& event) {
   caught_.insert(event.key);
   // Bids that are out are taken back; what was accepted before is finished, and what it owes is taken.
   for (auto& [id, known] : offers_)
-    if (known.offer.requester == event.key && !known.over) { known.bid_sent = false; answer(known, id); }
+    if (known.offer.requester == event.key && !known.over) bid_anew(known, id);
 }
 
 void Farmer::on(const TaskWatched& event) {
   watched_.insert(event.task);
   for (auto& [id, known] : offers_)
-    if (known.offer.task == event.task && !known.over) { known.bid_sent = false; answer(known, id); }
+    if (known.offer.task == event.task && !known.over) bid_anew(known, id);
 }
 
 void Farmer::on_close(const NodeKey& from, const Signed& message) {

@@ -53,7 +53,7 @@ void Farmer::on(const RuntimeLost& event) {
 void Farmer::bid_again(const RuntimeId& runtime) {
   const std::string link = runtime_link(runtime);
   for (auto& [id, known] : offers_)
-    if (!known.over && known.offer.runtime == link) { known.bid_sent = false; answer(known, id); }
+    if (!known.over && known.offer.runtime == link) bid_anew(known, id);
 }
 
 void Farmer::retry_runtimes() {

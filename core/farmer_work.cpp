@@ -112,8 +112,7 @@ void Farmer::on(const ResumeWork&) {
 void Farmer::bid_again() {
   for (auto& [id, known] : offers_) {
     if (known.over || now_ >= known.offer.expires_ms) continue;
-    known.bid_sent = false;
-    answer(known, id);
+    bid_anew(known, id);
   }
 }
 

@@ -2,27 +2,17 @@
 
 #include <limits>
 
-#include "core/dict_reader.h"
 #include "core/fraud.h"
+#include "core/message_fields.h"
 #include "core/unit_keys.h"
 #include "core/votes.h"
 
 namespace tnode {
 namespace {
 
-using Dict = bencode::Dictionary;
-using bencode::DictReader;
-using bencode::List;
-using bencode::Value;
+using namespace message_fields;
 
-constexpr std::int64_t max_time = std::int64_t{1} << 53;
 constexpr std::int64_t max_seq = (std::int64_t{1} << 56) - 1;
-constexpr std::int64_t max_bytes = std::int64_t{1} << 50;
-
-template <std::size_t n>
-Value raw(const std::array<std::uint8_t, n>& bytes) { return Bytes(reinterpret_cast<const char*>(bytes.data()), n); }
-template <class Tag>
-Value raw(const Id<Tag>& id) { return id.view(); }
 
 /// Reads {unit: item} through `each`, which says whether the item is good.
 template <class Each>
@@ -46,81 +36,9 @@ void read_blocks(DictReader& reader, std::size_t most, std::vector<Bytes>& into)
   }
 }
 
-Result<Value> open(std::string_view bytes) {
-  if (bytes.size() > (64u << 10)) return fail(Code::invalid, "a message of " + std::to_string(bytes.size()) + " bytes");
-  return bencode::decode(bytes);
-}
-
-Bytes encode(const Message& message) { return encode_message(message); }
-
-/// A value has one spelling: what would be written otherwise (an empty field that may be left out, a flag that is neither 0 nor 1) is refused.
-template <class T>
-Result<T> closed(DictReader& reader, T value, const char* what, std::string_view bytes) {
-  if (auto good = reader.finish(); !good) return fail(Code::invalid, std::string(what) + ": " + good.error().message);
-  if (encode(value) != bytes) return fail(Code::invalid, std::string(what) + ": not in its canonical form");
-  return value;
-}
-
 }  // namespace
 
 // --- signed bodies ---
-
-Bytes encode(const Offer& o) {
-  Dict resources, dict;
-  resources["cpus"] = o.resources.cpus;
-  resources["disk"] = o.resources.disk_bytes;
-  resources["memory"] = o.resources.memory_bytes;
-  dict["agree"] = o.agree;
-  dict["batch"] = o.batch;
-  dict["created"] = o.created_ms;
-  dict["draw"] = raw(o.draw_commitment);
-  dict["endpoint"] = o.endpoint;
-  dict["expires"] = o.expires_ms;
-  dict["max replicas"] = o.max_replicas;
-  dict["name"] = o.name;
-  dict["price"] = o.max_price_micro;
-  dict["requester"] = raw(o.requester);
-  dict["resources"] = std::move(resources);
-  dict["run"] = o.run_ms;
-  dict["runtime"] = o.runtime;
-  dict["task"] = raw(o.task);
-  dict["units"] = static_cast<std::int64_t>(o.units);
-  dict["v1"] = raw(o.v1_hash);
-  if (!o.warm.empty()) dict["warm"] = o.warm;
-  return bencode::encode(dict);
-}
-
-Result<Offer> decode_offer(std::string_view body) {
-  auto value = open(body);
-  if (!value) return value.error();
-  Offer o;
-  DictReader r(*value);
-  o.agree = r.number("agree", 1, 64);
-  o.batch = r.number("batch", 1, max_indices);
-  o.created_ms = r.number("created", 0, max_time);
-  r.id("draw", o.draw_commitment);
-  o.endpoint = r.bytes("endpoint", 64);
-  o.expires_ms = r.number("expires", 0, max_time);
-  o.max_replicas = r.number("max replicas", o.agree, 64);
-  o.name = r.bytes("name", 256);
-  o.max_price_micro = r.number("price", 0, max_unit_price_micro);
-  r.id("requester", o.requester);
-  o.run_ms = r.number("run", 1, max_time);
-  o.runtime = r.bytes("runtime", 4096);
-  r.id("task", o.task);
-  o.units = static_cast<UnitNumber>(r.number("units", 1, max_units));
-  r.fixed("v1", o.v1_hash);
-  if (r.has("warm")) {
-    o.warm = r.bytes("warm", 64);
-    if (o.warm.empty()) r.refuse("warm is empty");
-  }
-  DictReader rr(r.any("resources"));
-  o.resources.cpus = rr.number("cpus", 1, 1024);
-  o.resources.disk_bytes = rr.number("disk", 0, max_bytes);
-  o.resources.memory_bytes = rr.number("memory", 1, max_bytes);
-  if (auto good = rr.finish(); !good) return fail(Code::invalid, "offer, resources: " + good.error().message);
-  return closed(r, std::move(o), "offer", body);
-}
 
 Bytes encode(const Award& a) {
   List units;
@@ -335,7 +253,7 @@ Result<Message> decode_message(std::string_view frame) {
     r.fixed("sig", s.signature);
     return s;
   };
-  auto done = [&](Message message) -> Result<Message> { return closed(r, std::move(message), type.c_str(), frame); };
+  auto done = [&](Message message) -> Result<Message> { return closed(r, std::move(message), type.c_str(), frame, encode_message); };
   if (type == "offer") return done(OfferMessage{read_signed()});
   if (type == "award") return done(AwardMessage{read_signed()});
   if (type == "commit") return done(CommitMessage{read_signed()});

@@ -32,6 +32,7 @@ struct Offer {
   std::int64_t batch = 1;                  ///< indices per unit
   Micro max_price_micro = 0;               ///< per unit
   std::int64_t agree = 2, max_replicas = 5;
+  bool adaptive = false;                   ///< a unit may be decided by one farmer alone, of a proven record: nobody knows beforehand which
   TimeMs created_ms = 0, expires_ms = 0;
   TimeMs run_ms = 0;                       ///< one index's wall time
   Resources resources;

@@ -1,28 +1,66 @@
-// What we know of a key from our own evidence. Counts only; weights are integers.
+// What this node saw of a farmer, a row a day, and the figures that follow from the rows and the moment alone. Old days count for less: half
+// in a month. Pure; docs/credit.md tells what the figures mean.
 #pragma once
 #include <cstdint>
+#include <map>
+#include <string_view>
 
 #include "core/types.h"
 
 namespace tnode {
 
-struct Reputation {
-  std::int64_t agreed = 0;      ///< units whose vote was accepted
-  std::int64_t in_a_row = 0;    ///< agreed since the last dissent
-  std::int64_t dissented = 0;   ///< votes against an accepted result
-  std::int64_t lost = 0;        ///< leases that ended without a vote
-  bool operator==(const Reputation&) const = default;
+/// What became of one unit that a farmer was given.
+enum class Sight : std::uint8_t {
+  agreed,      ///< accepted, and another farmer said the same
+  unchecked,   ///< accepted on its word alone
+  dissented,   ///< something else was accepted
+  timed_out,   ///< it took the award and did not deliver
+  no_show,     ///< it bid, and then never took the award
 };
 
-/// Weight in the draw among bids, 1 … 1,024: grows with agreement, shrinks fast with dissent and no-shows.
-inline std::uint64_t draw_weight(const Reputation& reputation, Micro price, Micro max_price) {
-  std::int64_t standing = 16 + (reputation.agreed > 48 ? 48 : reputation.agreed);
-  standing /= 1 + 4 * reputation.dissented + reputation.lost;
-  if (standing < 1) standing = 1;
-  // Half of the limit counts twice as much as the limit itself.
-  std::int64_t cheapness = max_price > 0 ? 16 - 8 * (price / (max_price / 100 + 1)) / 100 : 16;
-  if (cheapness < 1) cheapness = 1;
-  return static_cast<std::uint64_t>(standing * cheapness);
-}
+/// What was seen of one farmer on one day (of UTC).
+struct Evidence {
+  std::int64_t agreed = 0, unchecked = 0, dissented = 0, timed_out = 0, no_show = 0;
+  std::int64_t agreed_since = 0;  ///< of those agreed, after the day's last dissent
+  void add(Sight sight, std::int64_t units);
+  bool operator==(const Evidence&) const = default;
+};
+using EvidenceDay = std::int64_t;  ///< days since 1970
+using EvidenceRows = std::map<EvidenceDay, Evidence>;
+constexpr EvidenceDay evidence_day(TimeMs now) { return now / 86'400'000; }
+
+/// A row as it is kept: under the key and the day. Nothing when the bytes are none.
+Bytes evidence_name(const NodeKey& key, EvidenceDay day);
+Bytes encode_evidence(const Evidence& evidence);
+struct EvidenceRow { NodeKey key; EvidenceDay day = 0; Evidence evidence; };
+bool decode_evidence(std::string_view name, std::string_view value, EvidenceRow& into);
+inline constexpr const char* evidence_bucket = "evidence";
+
+enum class Level : std::uint8_t { newcomer, known, proven, doubtful };
+std::string_view level_word(Level level);
+
+/// Shares are per mille. A key that was never seen has the benefit of the doubt: two good units are presumed.
+struct Reputation {
+  std::int64_t success = 1000;      ///< units delivered that were accepted, of all that it was given
+  std::int64_t quality = 1000;      ///< agreed, of all votes that another farmer's could be compared with
+  std::int64_t consistency = 1000;  ///< how little its days differ from each other
+  std::int64_t trend = 0;           ///< success of the last week less that of the time before
+  std::int64_t agreed = 0;          ///< faded
+  std::int64_t in_a_row = 0;        ///< agreed since the last dissent, faded
+  Level level = Level::newcomer;
+  bool operator==(const Reputation&) const = default;
+};
+Reputation reputation_of(const EvidenceRows& rows, TimeMs now);
+
+/// Weight in the draw among bids, at least 1: grows with agreement, shrinks fast with dissent and with units that were not delivered.
+std::uint64_t draw_weight(const Reputation& reputation, Micro price, Micro max_price);
+
+/// In so many of a thousand cases the first replica of a unit that a proven farmer gets is checked by another all the same.
+std::int64_t check_chance(const Reputation& reputation);
+
+inline constexpr TimeMs evidence_half_life_ms = 30LL * 86'400'000;
+inline constexpr EvidenceDay evidence_kept_days = 400;  ///< older rows weigh less than a ten-thousandth
+inline constexpr std::int64_t proven_in_a_row = 10;     ///< agreed units in a row before a farmer may work unchecked
+inline constexpr std::int64_t fewest_checks = 50;       ///< per mille: never fewer than 5 %
 
 }  // namespace tnode

@@ -231,7 +231,9 @@ void Requester::on_refuse(const NodeKey& from, const Refuse& refuse_message) {
   AwardRecord* record = award_of(from, rename_id<AwardId>(refuse_message.about));
   if (!record || record->lost || record->state == AwardState::settled) return;
   peer.refusal = refuse_message.reason + (refuse_message.detail.empty() ? "" : ": " + refuse_message.detail);
-  lose_award(*record, peer.refusal, lost_pause_ms);
+  // What it may lend us is no fault of its own.
+  const bool our_credit = refuse_message.reason == "owed_too_much" || refuse_message.reason == "over_line";
+  lose_award(*record, peer.refusal, lost_pause_ms, our_credit ? std::nullopt : std::optional(record->state == AwardState::sent ? Sight::no_show : Sight::timed_out));
 }
 
 void Requester::on(const BlockWritten& event) {
@@ -292,7 +294,7 @@ void Requester::on(const BlockRefused& event) {
   const NodeKey farmer = record.award.farmer;
   for (UnitNumber u : record.award.units) {
     units_[u].active.erase(farmer);
-    hungry_.insert(u);
+    reopen(u);
   }
   peers_[farmer].outstanding -= static_cast<std::int64_t>(record.award.units.size());
   awards_.erase(it);
@@ -321,6 +323,7 @@ void Requester::on(const ResultFetched& event) {
   ++unit.fetch_failures;
   unit.fetch_again_ms = now_ + refetch_ms * unit.fetch_failures;
   note("fetch_failed", {{"unit", std::to_string(event.unit)}, {"reason", event.reason}});
+  if (unit.votes.size() == 1 && offer_.agree > 1 && unit.fetch_failures >= max_fetch_failures_alone) return doubt(event.unit);
   if (unit.fetch_failures >= max_fetch_failures) finish(Ending::error, "the agreed result of unit " + std::to_string(event.unit) + " could not be fetched: " + event.reason);
 }
 

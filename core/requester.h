@@ -21,6 +21,8 @@ struct WriteRelease { AwardId award; Hash ref; Hash evidence; };
 /// Get an accepted unit's files: from `inline_files` when given, else from the swarm, starting with `holders`.
 struct FetchResult { UnitNumber unit = 0; ResultId result; Outcome outcome; std::array<std::uint8_t, 20> v1_hash{}; std::vector<NodeKey> holders;
                      bool inlined = false; std::vector<InlineFile> inline_files; };
+/// What became of units that a farmer was given: evidence, kept by the day; answers Witnessed.
+struct Witness { NodeKey farmer; Sight sight = Sight::agreed; std::int64_t units = 1; };
 /// All units are in: merge them into the whole result.
 struct AssembleResult {};
 enum class Ending : std::uint8_t { done, failed, no_quorum, timeout, no_bids, no_credit, cancelled, error };
@@ -28,14 +30,16 @@ std::string_view ending_word(Ending ending);
 /// The task is over.
 struct Finished { Ending ending = Ending::done; std::string reason; };
 
-using RequesterEffect = std::variant<Send, Save, Erase, Note, WriteHold, WriteDebit, WriteRelease, FetchResult, AssembleResult, Finished>;
+using RequesterEffect = std::variant<Send, Save, Erase, Note, WriteHold, WriteDebit, WriteRelease, Witness, FetchResult, AssembleResult, Finished>;
 
 // --- events ---
 struct ResultFetched { UnitNumber unit = 0; bool ok = false; std::string reason; };
 struct ResultAssembled { bool ok = false; bool tasks_fault = false; std::string reason; ResultId result; std::array<std::uint8_t, 20> v1_hash{}; std::int64_t bytes = 0;
                         Hash certificate; std::array<std::uint8_t, 20> certificate_v1{}; };
+/// The whole row of a day, whichever task of this node brought what is new in it.
+struct Witnessed { EvidenceRow row; };
 struct CancelTask {};
-using RequesterEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, KeyCaught, ResultFetched, ResultAssembled, CancelTask, Tick>;
+using RequesterEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, KeyCaught, Witnessed, ResultFetched, ResultAssembled, CancelTask, Tick>;
 
 struct RequesterOptions {
   Offer offer;                  ///< complete but for nothing: signed by the requester on construction
@@ -52,7 +56,7 @@ class Requester {
   void restore_unit(std::string_view key, std::string_view value);
   void restore_award(std::string_view value);
   void restore_paid(std::string_view key, std::string_view value);  ///< of bucket "paid"
-  void know(const NodeKey& farmer, const Reputation& reputation) { reputations_[farmer] = reputation; }
+  void know(const EvidenceRow& row);
 
   /// Takes everything that happened since the last step; decides once for all of it.
   std::vector<RequesterEffect> step(TimeMs now, const std::vector<RequesterEvent>& events);
@@ -129,6 +133,7 @@ class Requester {
   void on(const BlockWritten&);
   void on(const BlockRefused&);
   void on(const KeyCaught&);
+  void on(const Witnessed& event) { know(event.row); }
   void on(const ResultFetched&);
   void on(const ResultAssembled&);
   void on(const CancelTask&);
@@ -156,19 +161,28 @@ class Requester {
   void finish(Ending ending, std::string reason);
   void close();
 
-  void lose_award(AwardRecord& record, const std::string& why, TimeMs strike_ms);
+  /// `sight`: what it says of its farmer, when it says something.
+  void lose_award(AwardRecord& record, const std::string& why, TimeMs strike_ms, std::optional<Sight> sight);
   void make_award(const NodeKey& farmer, std::vector<UnitNumber> units);
   bool may_lease_now() const;
   bool usable(const Peer& peer) const;
   std::int64_t capacity(const Peer& peer) const;
   using Kinds = std::map<std::string, std::vector<NodeKey>>;
+  using Pool = std::vector<std::pair<NodeKey, std::uint64_t>>;  // bidders and their weights in the draw
+  bool deal(Pool pool, std::size_t share, const Kinds& kinds, const std::vector<NodeKey>& undoubted);
   bool fits_kind(const Unit& unit, const NodeKey& farmer, const Kinds& kinds) const;
   static void widen(Peer& peer, TimeMs took_ms);
   std::uint64_t draw(std::uint64_t bound);
   void refuse(const NodeKey& to, const Hash& about, std::string reason, std::string detail);
   void save_award(const AwardRecord& record);
   AwardRecord* award_of(const NodeKey& from, const AwardId& id);
-  void count(const NodeKey& farmer, void (*change)(Reputation&));
+  void witness(const NodeKey& farmer, Sight sight, std::int64_t units = 1);
+  void witness_votes(const std::map<NodeKey, ResultId>& votes, const ResultId& accepted);
+  const Reputation& reputation(const NodeKey& farmer);
+  std::int64_t first_replicas(const NodeKey& farmer);
+  void doubt(UnitNumber unit);
+  static bool others_may_take(const Unit& unit, const std::vector<NodeKey>& undoubted);
+  void reopen(UnitNumber unit);
   template <class E> void emit(E effect) { effects_.emplace_back(std::move(effect)); }
   void note(std::string what, std::vector<std::pair<std::string, std::string>> fields) { emit(Note{std::move(what), std::move(fields)}); }
 
@@ -189,7 +203,8 @@ class Requester {
   std::string credit_problem_;
 
   std::map<NodeKey, Peer> peers_;
-  std::map<NodeKey, Reputation> reputations_;
+  struct Known { EvidenceRows rows; Reputation reputation; EvidenceDay figured_on = -1; };
+  std::map<NodeKey, Known> known_;
   std::vector<Unit> units_;
   std::set<UnitNumber> hungry_;        // open units whose replicas are fewer than wanted
   std::set<UnitNumber> touched_;       // units whose commits or votes changed in this step
@@ -230,5 +245,6 @@ inline constexpr TimeMs linger_ms = 3'000;             ///< after the end: wait 
 inline constexpr TimeMs credit_retry_ms = 500;         ///< after a HOLD was refused: other awards may free what they held
 inline constexpr TimeMs refetch_ms = 1'000;
 inline constexpr int max_fetch_failures = 10;
+inline constexpr int max_fetch_failures_alone = 3;     ///< of a unit that one farmer decided alone: then another is asked
 
 }  // namespace tnode

@@ -68,16 +68,17 @@ void Requester::end_leases() {
     if (has_all_votes(record)) continue;
     const Peer& peer = peers_[record.award.farmer];
     if (now_ >= record.lease_until_ms && awaited(record))
-      lose_award(record, record.state == AwardState::sent ? "no answer to the award" : "the lease ended", peer.up ? record.award.lease_ms : 0);
+      lose_award(record, record.state == AwardState::sent ? "no answer to the award" : "the lease ended", peer.up ? record.award.lease_ms : 0, record.state == AwardState::sent ? Sight::no_show : Sight::timed_out);
     else if (!peer.up && now_ >= peer.left_ms + absence_grace_ms)
-      lose_award(record, "gone", 0);
+      lose_award(record, "gone", 0, Sight::timed_out);
   }
 }
 
 /// A farmer that was here and did not deliver costs one lease; each further one waits four times as long (`strike_ms` the first time), but is
 /// asked twice more before timeouts.queue can end the task. One that was gone (0) may come back at once.
-void Requester::lose_award(AwardRecord& record, const std::string& why, TimeMs strike_ms) {
+void Requester::lose_award(AwardRecord& record, const std::string& why, TimeMs strike_ms, std::optional<Sight> sight) {
   record.lost = true;
+  std::int64_t undelivered = 0;
   Peer& peer = peers_[record.award.farmer];
   TimeMs pause = std::max(strike_ms, lost_pause_ms);
   if (strike_ms > 0 && now_ >= peer.paused_until_ms) {  // several leases lost to one silence are one strike
@@ -92,12 +93,13 @@ void Requester::lose_award(AwardRecord& record, const std::string& why, TimeMs s
   }
   for (UnitNumber u : record.award.units) {
     if (!lacks_vote(record, u)) continue;
+    ++undelivered;
     units_[u].active.erase(record.award.farmer);
     if (!record.commits.count(u)) peer.outstanding -= 1;
     touched_.insert(u);
-    hungry_.insert(u);
+    reopen(u);
   }
-  count(record.award.farmer, [](Reputation& r) { ++r.lost; });
+  if (sight && undelivered > 0) witness(record.award.farmer, *sight, undelivered);
   note("lost", {{"farmer", to_hex(record.award.farmer)}, {"units", units_text(record.award.units)}, {"reason", why}});
 }
 
@@ -109,7 +111,8 @@ void Requester::decide_units() {
     for (const auto& [key, cast] : unit.votes) votes[key] = ballot(cast.vote);
     // While a committed replica has not shown its vote, nothing is decided without it: it could change the majority.
     if (!unit.active.empty()) continue;
-    auto decision = decide_quorum(votes, offer_.agree, offer_.max_replicas);
+    // A unit that a proven farmer has alone is decided by its vote.
+    auto decision = decide_quorum(votes, std::min(offer_.agree, unit.want), offer_.max_replicas);
     if (decision.state == QuorumState::undecided) {
       auto votes_in = static_cast<std::int64_t>(votes.size());
       if (votes_in >= unit.want) {
@@ -128,12 +131,10 @@ void Requester::decide_units() {
       continue;
     }
     unit.state = UnitState::accepted;
-    Bytes certificate;
+    witness_votes(votes, decision.result);
     std::string names;
     for (const auto& [key, cast] : unit.votes) {
-      bool agreed = ballot(cast.vote) == decision.result;
-      count(key, agreed ? +[](Reputation& r) { ++r.agreed; ++r.in_a_row; } : +[](Reputation& r) { ++r.dissented; r.in_a_row = 0; });
-      if (!agreed) continue;
+      if (ballot(cast.vote) != decision.result) continue;
       unit.accepted.farmers.push_back(key);
       unit.accepted.result = cast.vote.result;
       unit.accepted.outcome = cast.vote.outcome;
@@ -265,18 +266,28 @@ void Requester::lease_units() {
   if (bidders >= offer_.agree && enough_bids_ms_ == 0) enough_bids_ms_ = now_;
   if (hungry_.empty() || !may_lease_now()) return;
 
-  // Draw the order of the bidders, weighted; then deal the hungry units out in shares, so that the last ones are spread evenly.
-  std::vector<std::pair<NodeKey, std::uint64_t>> pool;
+  Pool pool;
   for (const auto& [key, peer] : peers_)
-    if (usable(peer) && capacity(peer) > 0) pool.emplace_back(key, draw_weight(reputations_[key], peer.bid->price_micro, offer_.max_price_micro));
+    if (usable(peer) && capacity(peer) > 0) pool.emplace_back(key, draw_weight(reputation(key), peer.bid->price_micro, offer_.max_price_micro));
   Kinds kinds;
   for (const auto& [key, peer] : peers_)
     if (usable(peer)) kinds[peer.kind].push_back(key);
+  std::vector<NodeKey> undoubted;
+  for (const auto& [key, peer] : peers_)
+    if (usable(peer) && reputation(key).level != Level::doubtful) undoubted.push_back(key);
   std::int64_t demand = 0;
   for (UnitNumber u : hungry_) demand += units_[u].want - static_cast<std::int64_t>(units_[u].active.size() + units_[u].votes.size());
   if (pool.empty() || demand <= 0) return;
   const auto farmers = static_cast<std::int64_t>(pool.size());
   const auto share = static_cast<std::size_t>(std::clamp<std::int64_t>((demand + 2 * farmers - 1) / (2 * farmers), 1, max_units_per_award));
+  // Those of doubtful record when nobody else does anything, who could.
+  if (!deal(pool, share, kinds, undoubted) && !at_work()) deal(std::move(pool), share, kinds, {});
+}
+
+/// Draws the order of the bidders, weighted, and deals the hungry units out in shares, so that the last ones are spread evenly. True when any
+/// was dealt.
+bool Requester::deal(Pool pool, std::size_t share, const Kinds& kinds, const std::vector<NodeKey>& undoubted) {
+  bool dealt = false;
   while (!pool.empty() && !hungry_.empty()) {
     std::uint64_t total = 0;
     for (const auto& [key, weight] : pool) total += weight;
@@ -286,16 +297,19 @@ void Requester::lease_units() {
     const NodeKey farmer = pool[chosen].first;
     const Peer& peer = peers_.at(farmer);
     std::size_t room = std::min<std::size_t>(share, static_cast<std::size_t>(std::max<std::int64_t>(0, capacity(peer))));
+    const bool doubted = reputation(farmer).level == Level::doubtful;
     std::vector<UnitNumber> units;
     for (UnitNumber u : hungry_) {
       if (units.size() >= room) break;
       const Unit& unit = units_[u];
-      if (unit.active.count(farmer) || unit.votes.count(farmer) || !fits_kind(unit, farmer, kinds)) continue;
+      if (unit.active.count(farmer) || unit.votes.count(farmer) || !fits_kind(unit, farmer, kinds) || (doubted && others_may_take(unit, undoubted))) continue;
       units.push_back(u);
     }
     if (units.empty()) { pool.erase(pool.begin() + static_cast<std::ptrdiff_t>(chosen)); continue; }
     make_award(farmer, std::move(units));
+    dealt = true;
   }
+  return dealt;
 }
 
 /// Like is paired with like, as long as there is any: what runs on different systems may differ without anybody lying.
@@ -331,6 +345,7 @@ void Requester::make_award(const NodeKey& farmer, std::vector<UnitNumber> units)
   check(amount.has_value(), "prices are bounded by the offer's limit");
   for (UnitNumber u : award.units) {
     Unit& unit = units_[u];
+    if (offer_.adaptive && unit.active.empty() && unit.votes.empty()) unit.want = first_replicas(farmer);
     unit.active[farmer] = award.award;
     if (static_cast<std::int64_t>(unit.active.size() + unit.votes.size()) >= unit.want) hungry_.erase(u);
   }

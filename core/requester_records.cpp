@@ -24,12 +24,6 @@ void Requester::refuse(const NodeKey& to, const Hash& about, std::string reason,
   emit(Send{to, RefuseMessage{Refuse{about, std::move(reason), std::move(detail)}}});
 }
 
-void Requester::count(const NodeKey& farmer, void (*change)(Reputation&)) {
-  Reputation& r = reputations_[farmer];
-  change(r);
-  emit(Save{"reputation", Bytes(farmer.view()), std::to_string(r.agreed) + " " + std::to_string(r.in_a_row) + " " + std::to_string(r.dissented) + " " + std::to_string(r.lost)});
-}
-
 void Requester::restore_unit(std::string_view key, std::string_view value) {
   constexpr std::size_t fixed = 32 + 20 + 2;
   if (key.substr(0, 32) != id_.view() || value.size() < fixed || (value.size() - fixed) % 32 != 0) return;

@@ -487,7 +487,7 @@ def tasks_that_nobody_takes_end_with_their_own_status(program):
         assert (status, answer["state"]) == (4, "no_quorum") and "1 farmer bid within timeouts.queue; quorum.agree is 2" in requester.stderr(), requester.stderr()
         assert answer["paid_micro"] == 0
 
-        greedy = world.farmer("greedy", ["--min-price", "400000"])
+        greedy = world.farmer("greedy", ["--min-price", "400000", "--stranger-cap", "1000000"])
         rich = ["--set", "quorum.agree=1", "--set", "market.max_price=500000"]
         status, answer, requester = world.seed("broke", good, rich, peers=[greedy.listen])
         assert (status, answer["state"]) == (8, "no_credit") and "400000 credits are needed, 1000 are free" in requester.stderr(), requester.stderr()

@@ -131,3 +131,22 @@ TEST_CASE("a_commitment_hides_behind_every_part_of_the_vote") {
   other.outcome.exit_code = 1;
   CHECK(commitment(task, 0, award, farmer, other) != base);
 }
+
+TEST_CASE("what_an_offer_may_leave_out_is_pinned_and_has_one_spelling") {
+  Offer offer = *decode_offer(std::get<OfferMessage>(sample_messages()[0].second).offer.body);
+  std::ostringstream lines;
+  lines << "# what is set, body\n";
+  offer.adaptive = true;
+  lines << "adaptive " << to_hex(encode(offer)) << '\n';
+  offer.warm = "python3";
+  lines << "adaptive-warm " << to_hex(encode(offer)) << '\n';
+  compare_with_golden("offers.txt", lines.str());
+  const Bytes body = encode(offer);
+  auto again = decode_offer(body);
+  REQUIRE(again.ok());
+  CHECK(again->adaptive);
+  CHECK(again->warm == "python3");
+  Bytes zero = body;
+  zero.replace(zero.find("8:adaptivei1e"), 13, "8:adaptivei0e");
+  CHECK_FALSE(decode_offer(zero).ok());
+}

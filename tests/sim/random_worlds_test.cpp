@@ -50,6 +50,7 @@ TaskTerms drawn_task(Random& random) {
   terms.fails = random.chance(150);
   terms.large = random.chance(300);
   terms.own_runtime = random.chance(250);
+  terms.adaptive = random.chance(300);
   return terms;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "core/chain_file.h"
 #include "tests/sim/story.h"
 #include "tests/sim/violation.h"
 #include "tests/sim/world.h"
@@ -17,14 +18,15 @@ KeyPair key_pair(std::uint64_t seed, int number) {
 }
 
 /// Any number of slots would do: leases are what is tested, not scheduling.
-FarmerOptions farmer_options(const KeyPair& key, const NodeTerms& terms, Micro balance) {
+FarmerOptions farmer_options(const KeyPair& key, const NodeTerms& terms, const std::vector<Block>& chain) {
   FarmerOptions options;
   options.key = &key;
   options.slots = terms.slots;
   options.queue_per_slot = 4;
   options.min_price_micro = terms.price_micro;
   options.memory_bytes = terms.memory_bytes;
-  options.balance_micro = balance;
+  options.credit = CreditPolicy(terms.credit);
+  for (const Block& block : chain) options.credit.book(block);
   options.limit_mode = "cgroup2";
   options.platform = terms.platform;
   if (!terms.nonce_is_known) options.nonce_secret = Bytes(domain_hash("nonce-secret", Bytes(reinterpret_cast<const char*>(key.seed().data()), key.seed().size())).view());
@@ -64,9 +66,10 @@ void SimNode::start() {
   };
   each("unclaimed", [&](const Bytes& name, const Bytes& frame) { unclaimed_[*NodeKey::from_bytes(name.substr(0, 32))][*AwardId::from_bytes(name.substr(32))] = frame; });
   if (terms_.farms) {
-    farmer_ = std::make_unique<Farmer>(farmer_options(key_, terms_, ledger_->chain().back().balance));
+    farmer_ = std::make_unique<Farmer>(farmer_options(key_, terms_, ledger_->chain()));
     each("lease", [&](const Bytes&, const Bytes& value) { farmer_->restore_lease(value); });
     each("vote", [&](const Bytes& name, const Bytes& value) { farmer_->restore_vote(name, value); });
+    each("unpaid", [&](const Bytes& name, const Bytes& value) { farmer_->restore_unpaid(name, value); });
   }
   for (auto& task : tasks_) {
     if (task->ending) continue;
@@ -74,14 +77,30 @@ void SimNode::start() {
     each("unit", [&](const Bytes& name, const Bytes& value) { task->role->restore_unit(name, value); });
     each("award", [&](const Bytes&, const Bytes& value) { task->role->restore_award(value); });
     each("paid", [&](const Bytes& name, const Bytes& value) { task->role->restore_paid(name, value); });
-    each("reputation", [&](const Bytes& name, const Bytes& value) {
-      Reputation r;
-      if (std::sscanf(value.c_str(), "%ld %ld %ld %ld", &r.agreed, &r.in_a_row, &r.dissented, &r.lost) == 4) task->role->know(*NodeKey::from_bytes(name), r);
-    });
+    know_evidence(*task);
     task->started = task->gone = false;
   }
   world_.node_came(*this);
   wake();
+}
+
+void SimNode::know_evidence(SimTask& task) {
+  for (const auto& [place, value] : ledger_->records()) {
+    EvidenceRow row;
+    if (place.first != evidence_bucket) continue;
+    demand(decode_evidence(place.second, value, row), "evidence is read as it was written");
+    task.role->know(row);
+  }
+}
+
+void SimNode::witness(const Witness& seen) {
+  EvidenceRow row{seen.farmer, evidence_day(world_.now()), {}};
+  const Bytes name = evidence_name(row.key, row.day);
+  const auto there = ledger_->records().find({evidence_bucket, name});
+  if (there != ledger_->records().end()) demand(decode_evidence(name, there->second, row), "evidence is read as it was written");
+  row.evidence.add(seen.sight, seen.units);
+  writing().put(evidence_bucket, name, encode_evidence(row.evidence));
+  for (auto& each : tasks_) hear(*each, Witnessed{row});
 }
 
 void SimNode::crash(TimeMs down_ms) {
@@ -429,6 +448,15 @@ void SimNode::thaw() {
   for (auto& [job, work] : std::exchange(at_work_, {})) work_on(work.first, work.second);
 }
 
+void SimNode::audit(const SimNode& other) {
+  ChainReport report;
+  report.own = other.ledger().chain();
+  for (const auto& node : world_.nodes())
+    for (const Block& block : node->ledger().chain())
+      if (block.type == BlockType::credit && block.counterparty == other.key()) report.others.push_back(block);
+  if (running_ && farmer_) hear(ChainVouches{other.key(), owed_by(report)});
+}
+
 void SimNode::pause() {
   if (running_ && terms_.farms) hear(PauseWork{"the owner is here"});
 }
@@ -449,6 +477,7 @@ void SimNode::carry(SimTask& task, const RequesterEffect& effect) {
   if (auto* hold = std::get_if<WriteHold>(&effect)) return written(task, hold->award, writing().hold(hold->payee, hold->ref, hold->evidence, hold->amount, hold->expiry_ms, world_.now()));
   if (auto* debit = std::get_if<WriteDebit>(&effect)) return written(task, debit->award, writing().debit(debit->ref, debit->evidence, debit->amount, world_.now()));
   if (auto* release = std::get_if<WriteRelease>(&effect)) return written(task, release->award, writing().release(release->ref, release->evidence, world_.now()));
+  if (auto* seen = std::get_if<Witness>(&effect)) return witness(*seen);
   if (auto* fetch = std::get_if<FetchResult>(&effect)) return fetch_result(task, *fetch);
   if (std::holds_alternative<AssembleResult>(effect))
     return later(world_.random().between(1, 100), [this, &task] {
@@ -469,6 +498,7 @@ void SimNode::carry(SimTask& task, const RequesterEffect& effect) {
 
 void SimNode::written(SimTask& task, const AwardId& award, const Result<Block>& block) {
   wrote_blocks_ = true;
+  if (block && block->type == BlockType::debit && farmer_) hear(WePaid{encode_block(*block)});
   if (block) hear(task, BlockWritten{award, encode_block(*block)});
   else hear(task, BlockRefused{award, block.error().code, block.error().message});
 }
@@ -517,12 +547,14 @@ SimTask& SimNode::offer(const TaskTerms& terms) {
   offer.max_price_micro = terms.max_price_micro;
   offer.agree = terms.agree;
   offer.max_replicas = terms.max_replicas;
+  offer.adaptive = terms.adaptive;
   offer.created_ms = world_.now();
   offer.expires_ms = world_.now() + terms.total_ms;
   offer.run_ms = terms.run_ms;
   offer.runtime = task->spec.runtime;
   offer.draw_commitment = sha256(Bytes(reinterpret_cast<const char*>(task->draw_seed.data()), 32));
   task->role = std::make_unique<Requester>(RequesterOptions{offer, &key_, task->draw_seed, terms.queue_ms, terms.total_ms});
+  know_evidence(*task);
   tasks_.push_back(std::move(task));
   for (const NodeKey& peer : peers_) hear(*tasks_.back(), PeerCame{peer});
   wake();

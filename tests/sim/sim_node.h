@@ -42,6 +42,7 @@ struct NodeTerms {
   std::int64_t slots = 1;
   std::int64_t memory_bytes = 0; ///< of all its units together; 0: no bound
   std::string platform = "debian-12/x86_64";
+  CreditTerms credit;            ///< who may owe it how much
   // Planted bugs: the laws must notice each.
   bool forgets_refs = false;     ///< the ledger books a DEBIT again
   bool nonce_is_known = false;   ///< votes can be guessed from their commits
@@ -52,6 +53,7 @@ struct NodeTerms {
 struct TaskTerms {
   UnitNumber units = 1;
   std::int64_t batch = 1, agree = 2, max_replicas = 5;
+  bool adaptive = false;
   Micro max_price_micro = 5 * credit_micro;
   TimeMs run_ms = 10'000, queue_ms = 600'000, total_ms = 86'400'000;
   bool fails = false;            ///< the command ends with exit status 1
@@ -100,6 +102,10 @@ class SimNode {
   void crash(TimeMs down_ms = 0);
   void start();
   void come_back() { if (!running_) start(); }
+  /// From now on it is another.
+  void turn_to(Behaviour behaviour) { terms_.behaviour = behaviour; }
+  /// The chain of another node was audited: what it owes for work is known from now on, in this life.
+  void audit(const SimNode& other);
   /// What the machine's owner does.
   void pause();
   void resume();
@@ -122,6 +128,8 @@ class SimNode {
   void hear(SimTask& task, RequesterEvent event);
   void route(const NodeKey& from, Message message);
   void take_credit(const NodeKey& from, const Credit& credit);
+  void know_evidence(SimTask& task);
+  void witness(const Witness& seen);
   void wake();
   void turn();
   bool step_farmer();
