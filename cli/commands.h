@@ -48,6 +48,8 @@ int run_ledger_forecast(const GlobalOptions& global, const std::string& window);
 int run_ledger_export(const GlobalOptions& global, const std::string& file);
 int run_ledger_verify(const GlobalOptions& global, const std::string& file);
 int run_ledger_import(const GlobalOptions& global, const std::string& file);
+/// Keys that are refused: those with a proof of fraud, and those that accused without one.
+int run_ledger_frauds(const GlobalOptions& global);
 /// Ends a doubt by decree. `sure`: the user has said that he knows what that may do.
 int run_ledger_adopt(const GlobalOptions& global, bool sure);
 /// `wait`: how long to look for the key's published head; "0s" looks only at what is here.

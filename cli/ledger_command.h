@@ -20,6 +20,10 @@ std::optional<TaskId> task_of(const Store& store, const Block& block);
 /// What this node's records prove of another key; with `wait` above zero also what the swarm has of it.
 int audit_stranger(const GlobalOptions& global, const NodeKey& key, const std::string& wait);
 
+/// A proof as people and programs see it.
+std::string fraud_text(const Fraud& fraud);
+Json fraud_json(const Fraud& fraud);
+
 /// In local time.
 std::string time_text(TimeMs time_ms);
 

@@ -129,6 +129,7 @@ int run(int argc, char** argv) {
   with_file("export", "Write this node's chain and its receipts to a file", run_ledger_export);
   with_file("verify", "Check a chain that somebody exported", run_ledger_verify);
   with_file("import", "Check another node's exported chain and keep its blocks as evidence", run_ledger_import);
+  ledger_command->add_subcommand("frauds", "Keys that are refused, and the proofs")->fallthrough()->callback([&] { status = run_ledger_frauds(global); });
   bool sure = false;
   auto* adopt_command = ledger_command->add_subcommand("adopt", "Let a restored node sign though nobody knows whether its chain is whole. Dangerous");
   adopt_command->fallthrough();

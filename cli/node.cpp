@@ -253,8 +253,8 @@ void Node::on(const PeerDown& event) {
 void Node::on(const MessageIn& event) {
   auto message = decode_message(event.message);
   if (!message) {
-    carry(Send{event.from, RefuseMessage{Refuse{Hash{}, "bad_message", message.error().message}}});
-    return;
+    if (!limits_.nonsense(event.from, now_)) return after_commit([this, from = event.from] { swarm_->ban(from); });
+    return carry(Send{event.from, RefuseMessage{Refuse{Hash{}, "bad_message", message.error().message}}});
   }
   route(event.from, std::move(*message));
 }
@@ -283,7 +283,7 @@ void Node::route(const NodeKey& from, Message message) {
     return to_requesters();
   }
   if (auto* payment = std::get_if<PaymentMessage>(&message)) return take_payment(from, payment->payment);
-  if (auto* ask = std::get_if<AskBlocksMessage>(&message)) return own_chain_->answer(from, ask->ask);
+  if (auto* ask = std::get_if<AskBlocksMessage>(&message)) return limits_.ask(from, now_) ? own_chain_->answer(from, ask->ask) : void();
   if (auto* blocks = std::get_if<BlocksMessage>(&message)) return own_chain_->take(from, blocks->blocks);
   if (auto* fraud = std::get_if<FraudMessage>(&message)) return take_fraud(from, fraud->fraud);
   if (auto* ask = std::get_if<AskCertificateMessage>(&message)) return answer_about_certificate(from, ask->ask.result);

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "cli/peer_limits.h"
 #include "cli/results.h"
 #include "core/effects.h"
 #include "core/payment.h"
@@ -80,6 +81,8 @@ class Node {
   void remember_certificate(const ResultId& result, const Torrent& certificate);
   /// Pays outside of a task and tells the payee, now or when it is met. Asked for twice, it is paid once.
   Result<Block> pay(const Payment& payment);
+  /// A proof that another process of this home found.
+  void take_proof(const Fraud& fraud);
   /// Adds to the day's row about a farmer; every task of this node hears the row.
   void witness(const Witness& seen);
   /// An own DEBIT was written: its payee may have more done here.
@@ -114,6 +117,7 @@ class Node {
   void take_credit(const NodeKey& from, const Credit& credit);
   void take_payment(const NodeKey& from, const PaymentNotice& notice);
   void take_fraud(const NodeKey& from, const FraudNotice& notice);
+  void refuse_false_proof(const NodeKey& from, const std::string& problem);
   bool tell_frauds();
   void tell_frauds_to(const NodeKey& peer);
   void hear_caught(const NodeKey& key, const std::string& rule);
@@ -130,6 +134,7 @@ class Node {
   std::unique_ptr<OwnChain> own_chain_;
   std::vector<std::unique_ptr<RequesterRole>> requesters_;
   std::vector<NodeKey> peers_up_;
+  PeerLimits limits_;
   std::map<NodeKey, std::string> caught_;  // keys that are refused, and why
   std::map<NodeKey, std::map<AwardId, Bytes>> unclaimed_;  // DEBITs whose CREDIT was not seen: frames to say again
   struct Waiting { FetchEnd end; std::function<void(const FetchProgress&)> progress; };

@@ -37,6 +37,8 @@ void OwnChain::look() {
       searched_ms_ = now;
       node_.swarm().find_item(node_.key().key(), head_salt);
     }
+    for (const auto& [peer, asked] : std::map<NodeKey, Asked>(asked_))
+      if (now >= asked.at_ms + own_ask_again_ms) ask(peer, asked.from);
     if (published_ && published_->block.seq >= recovery_->blocks_here() && !fetching_ && (fetched_ms_ == 0 || now >= fetched_ms_ + own_fetch_retry_ms)) {
       fetched_ms_ = now;
       fetching_ = true;
@@ -58,7 +60,7 @@ void OwnChain::met(const NodeKey& peer) {
 }
 
 void OwnChain::ask(const NodeKey& peer, std::uint64_t from) {
-  asked_[peer] = from;
+  asked_[peer] = {from, node_.now()};
   node_.carry(Send{peer, AskBlocksMessage{{from}}});
 }
 
@@ -73,7 +75,7 @@ void OwnChain::answer(const NodeKey& peer, const AskBlocks& ask) {
 void OwnChain::take(const NodeKey& peer, const OwnBlocks& blocks) {
   auto asked = asked_.find(peer);
   if (asked == asked_.end()) return;  // nobody asked
-  const std::uint64_t from = asked->second;
+  const std::uint64_t from = asked->second.from;
   std::uint64_t next = from;
   asked_.erase(asked);
   for (const Bytes& bytes : blocks.blocks) {

@@ -51,7 +51,8 @@ class OwnChain {
   Store& store_;
   RestoredMark mark_;
   std::optional<ChainRecovery> recovery_;      // while in doubt
-  std::map<NodeKey, std::uint64_t> asked_;     // from where; until the answer
+  struct Asked { std::uint64_t from = 0; TimeMs at_ms = 0; };
+  std::map<NodeKey, Asked> asked_;             // until the answer
   std::set<NodeKey> answered_;
   std::optional<PublishedHead> published_;
   bool searched_ = false;                      // a search of the DHT came to its end
@@ -67,6 +68,7 @@ class OwnChain {
 inline constexpr TimeMs own_head_search_ms = 5'000;   ///< how often the DHT is asked, in doubt
 inline constexpr TimeMs own_fetch_retry_ms = 15'000;  ///< how often bundles that could not be had are tried again
 inline constexpr TimeMs own_settle_ms = 3'000;        ///< quiet after the last that was learnt: others may know more
+inline constexpr TimeMs own_ask_again_ms = 10'000;    ///< who has not answered by then is asked again, in doubt
 inline constexpr std::size_t most_held_back = 1'024;
 inline constexpr TimeMs orphan_look_ms = 60'000;      ///< how often it is looked for HOLDs that no task is behind
 
