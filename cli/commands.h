@@ -49,6 +49,10 @@ int run_ledger_forecast(const GlobalOptions& global, const std::string& window);
 int run_ledger_export(const GlobalOptions& global, const std::string& file);
 int run_ledger_verify(const GlobalOptions& global, const std::string& file);
 int run_ledger_import(const GlobalOptions& global, const std::string& file);
+/// Keys that are refused: those with a proof of fraud, and those that accused without one.
+int run_ledger_frauds(const GlobalOptions& global);
+/// Ends a doubt by decree. `sure`: the user has said that he knows what that may do.
+int run_ledger_adopt(const GlobalOptions& global, bool sure);
 /// `wait`: how long to look for the key's published head; "0s" looks only at what is here.
 int run_ledger_audit(const GlobalOptions& global, const std::string& key, const std::string& wait);
 /// Who may owe this node how much, and why: one key, or with an empty text everyone known.
@@ -56,6 +60,10 @@ int run_ledger_trust(const GlobalOptions& global, const std::string& key);
 /// What this node saw of farmers: one key, or with an empty text all of them.
 int run_ledger_reputation(const GlobalOptions& global, const std::string& key);
 int run_key_show(const GlobalOptions& global);
+/// `passphrase_file`: its first line is the passphrase; empty: asked for at the terminal.
+struct KeyFileOptions { std::string file, passphrase_file; };
+int run_key_backup(const GlobalOptions& global, const KeyFileOptions& options);
+int run_key_restore(const GlobalOptions& global, const KeyFileOptions& options);
 int run_pause(const GlobalOptions& global, bool paused);
 struct RuntimePackOptions { std::string dir, name, out; };
 int run_runtime_pack(const GlobalOptions& global, const RuntimePackOptions& options);

@@ -14,7 +14,7 @@ namespace tnode {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::string_view cancel_prefix = "cancel-", serve_prefix = "runtime-", pay_prefix = "pay-";
+constexpr std::string_view cancel_prefix = "cancel-", serve_prefix = "runtime-", pay_prefix = "pay-", proof_prefix = "proof-";
 constexpr std::string_view pause_name = "pause", resume_name = "resume";
 constexpr int answer_wait_tries = 100;  // of 50 ms
 
@@ -45,11 +45,26 @@ std::optional<Id> id_in(const std::string& name, std::string_view prefix) {
   return id ? std::optional(*id) : std::nullopt;
 }
 
+std::vector<Bytes> split_blocks(std::string_view bytes) {
+  std::vector<Bytes> blocks;
+  for (; bytes.size() >= block_bytes; bytes.remove_prefix(block_bytes)) blocks.emplace_back(bytes.substr(0, block_bytes));
+  return blocks;
+}
+
 void take(Node& node, const std::string& path, const ControlActions& actions) {
   const std::string name = fs::path(path).filename().string();
   if (auto payment = payment_of(name, node.key().key())) {
     (void)node.pay(*payment);  // what came of it stands in the store
     // The request goes when its record is durable: a node that dies in between finds it again, and pays once.
+    return node.after_commit([path] {
+      std::error_code ec;
+      fs::remove(path, ec);
+    });
+  }
+  if (name.starts_with(proof_prefix)) {
+    auto bytes = read_file(path);
+    auto fraud = bytes ? check_fraud(split_blocks(*bytes)) : Result<Fraud>(bytes.error());
+    if (fraud) node.take_proof(*fraud);
     return node.after_commit([path] {
       std::error_code ec;
       fs::remove(path, ec);
@@ -79,6 +94,12 @@ Result<void> ask_to_cancel(const Home& home, const TaskId& task) {
 
 Result<void> ask_to_pay(const Home& home, const Payment& payment) {
   return write_file_atomically(home.control_dir() + "/" + name_of(payment), "");
+}
+
+Result<void> ask_to_keep_proof(const Home& home, const Fraud& fraud) {
+  Bytes blocks;
+  for (const Block& block : fraud.blocks) blocks += encode_block(block);
+  return write_file_atomically(home.control_dir() + "/" + std::string(proof_prefix) + to_hex(sha256(blocks)), blocks);
 }
 
 Result<void> ask_to_serve(const Home& home, const RuntimeId& runtime) {

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "cli/home.h"
+#include "core/fraud.h"
 #include "core/payment.h"
 #include "swarm/watch_folder.h"
 
@@ -30,6 +31,8 @@ class ControlFolder {
 Result<void> ask_to_cancel(const Home& home, const TaskId& task);
 /// Asks the node that runs to pay. Its store tells the rest: the DEBIT of that ref, or why there is none (payment_refused_bucket).
 Result<void> ask_to_pay(const Home& home, const Payment& payment);
+/// Asks it to keep a proof of fraud and to hand it on.
+Result<void> ask_to_keep_proof(const Home& home, const Fraud& fraud);
 /// Asks it to serve a runtime that was packed into its home; one that starts later is asked then.
 Result<void> ask_to_serve(const Home& home, const RuntimeId& runtime);
 

@@ -12,6 +12,7 @@
 #include "cli/home.h"
 #include "cli/node.h"
 #include "cli/output.h"
+#include "cli/restored.h"
 #include "cli/task_record.h"
 #include "cli/quantities.h"
 #include "executor/executor.h"
@@ -44,7 +45,16 @@ Check clock_check() {
 }
 
 Check store_check(const Home& home) {
-  if (!std::filesystem::exists(home.store_path())) return {"ledger", Check::good, "none yet", ""};
+  auto mark = read_restored_mark(home);
+  if (!mark) return {"ledger", Check::missing, mark.error().message, "move it away only if you know that every block this key has signed is here"};
+  if (*mark)
+    return {"ledger", Check::weaker, "in doubt: " + (*mark)->why + "; nothing is signed before it is known that its chain is whole",
+            home.command("farm") + " finds out and fetches what is missing; " + home.command("ledger import FILE") + " takes it from an export"};
+  if (!std::filesystem::exists(home.store_path())) {
+    const bool used = std::filesystem::exists(home.key_path()) && !std::filesystem::exists(home.unused_key_path());
+    if (!used) return {"ledger", Check::good, "none yet", ""};
+    return {"ledger", Check::weaker, "gone, though this home's key is not new: nothing is signed before its chain is here again", home.command("farm") + " fetches it from the swarm; " + home.command("ledger import FILE") + " takes it from an export"};
+  }
   auto store = open_store_for_reading(home);
   // An older copy in its place would sign blocks a second time, which others can prove to be fraud.
   if (!store && store.error().code != Code::io) return {"ledger", Check::missing, store.error().message, "keep " + home.store_path() + " as it is and ask for help; never put an older copy in its place"};

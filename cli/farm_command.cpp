@@ -19,6 +19,7 @@
 #include "cli/quantities.h"
 #include "cli/requester_role.h"
 #include "cli/signals.h"
+#include "cli/trust_wait.h"
 #include "cli/watched_tasks.h"
 #include "core/amount.h"
 
@@ -202,6 +203,7 @@ int FarmCommand::run() {
   node_ = std::move(*node);
   node_->on_unreachable([this](const PeerUnreachable& event) { output_.problem(warning_of(event)); });
   node_->on_problem([this](const std::string& what) { if (output_.verbose()) output_.problem(what); });
+  if (auto trusted = wait_until_trusted(*node_, signals, output_); !trusted) return fail_with(trusted.error());
   FarmerRoleOptions role;
   role.farmer = *farmer;
   role.runtime_cache_bytes = *cache;

@@ -1,9 +1,7 @@
 #include "cli/home.h"
 
-#include <fcntl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
@@ -13,6 +11,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cli/durable_file.h"
+
 namespace tnode {
 namespace {
 
@@ -20,8 +20,6 @@ std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value ? value : "";
 }
-
-Error io_error(const std::string& what) { return fail(Code::io, what + ": " + std::strerror(errno)); }
 
 Result<KeyPair> read_key(const std::string& path) {
   std::ifstream file(path);
@@ -83,22 +81,22 @@ Result<std::int64_t> Home::free_bytes() const {
 
 Result<KeyPair> Home::existing_key() const { return read_key(key_path()); }
 
+Result<void> Home::put_key(const KeyPair& key) const {
+  return write_new_durably(key_path(), to_hex({reinterpret_cast<const char*>(key.seed().data()), key.seed().size()}) + "\n");
+}
+
 Result<KeyPair> Home::key() const {
   auto key = read_key(key_path());
   if (key || key.error().code != Code::not_found) return key;
+  std::error_code ec;
+  for (const std::string& rest : {store_path(), restored_path()})
+    if (std::filesystem::exists(rest, ec))
+      return fail(Code::not_found, "there is no key at " + key_path() + ", but " + rest + " belongs to one: put the key back with `" + command("key restore FILE") + "`, or move " + rest + " away to begin anew with another key");
   Seed seed;
-  if (getrandom(seed.data(), seed.size(), 0) != static_cast<ssize_t>(seed.size())) return io_error("no randomness for a new key");
-  const std::string temporary = key_path() + "." + std::to_string(getpid());
-  int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (file < 0) return io_error("cannot write " + temporary);
-  const std::string text = to_hex({reinterpret_cast<const char*>(seed.data()), seed.size()}) + "\n";
-  bool written = write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(file) == 0;
-  close(file);
-  // A link, not a rename: when two commands start at once, the first key stands.
-  bool linked = written && (link(temporary.c_str(), key_path().c_str()) == 0 || errno == EEXIST);
-  Error problem = io_error("cannot write the key to " + key_path());
-  unlink(temporary.c_str());
-  if (!linked) return problem;
+  if (getrandom(seed.data(), seed.size(), 0) != static_cast<ssize_t>(seed.size())) return fail(Code::io, std::string("no randomness for a new key: ") + std::strerror(errno));
+  if (auto marked = write_durably(unused_key_path(), ""); !marked) return marked.error();
+  // When two commands start at once, the first key stands.
+  if (auto made = put_key(KeyPair::from_seed(seed)); !made && made.error().code != Code::exists) return made.error();
   return read_key(key_path());
 }
 

@@ -14,16 +14,21 @@ class Home {
   static Result<Home> find(const std::string& given);
   /// Makes the folder and those below it.
   Result<void> make() const;
-  /// The node's key; made on first use, readable by its owner alone.
+  /// The node's key; made on first use, readable by its owner alone. `not_found` when there is none and there must have been one.
   Result<KeyPair> key() const;
   /// The key when there is one, else `not_found`.
   Result<KeyPair> existing_key() const;
   /// Bytes that this user can still write below the folder.
   Result<std::int64_t> free_bytes() const;
+  /// Puts a key where there is none; `exists` when there is one.
+  Result<void> put_key(const KeyPair& key) const;
 
   const std::string& dir() const { return dir_; }
   std::string config_path() const { return config_dir_ + "/config.yaml"; }
   std::string key_path() const { return dir_ + "/key"; }
+  /// There while the key has signed nothing: only then may a chain be begun with it.
+  std::string unused_key_path() const { return dir_ + "/key.unused"; }
+  std::string restored_path() const { return dir_ + "/restored"; }  ///< see cli/restored.h
   std::string store_path() const { return dir_ + "/tnode.db"; }
   std::string work_dir() const { return dir_ + "/work"; }        ///< what is half done; emptied at every start
   std::string control_dir() const { return dir_ + "/control"; }  ///< requests of other commands to the node that runs here

@@ -9,10 +9,13 @@
 
 #include "cli/bundle_disk.h"
 #include "cli/commands.h"
+#include "cli/control.h"
 #include "cli/credit_terms.h"
 #include "cli/home.h"
 #include "cli/ledger_command.h"
+#include "cli/node.h"
 #include "cli/quantities.h"
+#include "cli/restored.h"
 #include "cli/results.h"
 #include "cli/signals.h"
 #include "cli/task_record.h"
@@ -36,6 +39,14 @@ Bytes content_of(const std::string& path) {
   return Bytes{std::istreambuf_iterator<char>(file), {}};
 }
 
+/// What a chain that does not hold proves of its author: only blocks with a right signature count.
+std::optional<Fraud> fraud_in(std::string_view file, const NodeKey& key) {
+  std::vector<Block> blocks;
+  for (std::size_t at = 0; at + block_bytes <= file.size(); at += block_bytes)
+    if (auto block = decode_block(file.substr(at, block_bytes)); block && block->key == key && check_block_shape(*block) && verify_block(*block)) blocks.push_back(*block);
+  return find_fraud(blocks);
+}
+
 /// A chain as the swarm has it.
 struct FetchedChain {
   PublishedHead head;
@@ -49,6 +60,8 @@ class Auditor {
   Result<void> start();
   Result<FetchedChain> fetch(const NodeKey& key);
   void interrupt() { waiting_.interrupt(); }
+  /// What the chains that were fetched prove of their keys.
+  const std::vector<Fraud>& frauds() const { return frauds_; }
 
  private:
   Result<PublishedHead> find_head(const NodeKey& key);
@@ -62,6 +75,7 @@ class Auditor {
   std::vector<std::string> peers_;
   Waiting waiting_;
   std::unique_ptr<Swarm> swarm_;
+  std::vector<Fraud> frauds_;
 };
 
 Result<void> Auditor::start() {
@@ -90,7 +104,10 @@ Result<PublishedHead> Auditor::find_head(const NodeKey& key) {
     if (!found || found->key != key || found->salt != head_salt || found->value.empty()) continue;
     auto head = decode_published_head(key, found->value);
     if (!head) return head.error();
-    if (newest && newest->block.seq == head->block.seq && block_id(newest->block) != block_id(head->block)) return fail(Code::invalid, "two heads are published at seq " + std::to_string(head->block.seq));
+    if (auto fraud = newest ? find_fraud({newest->block, head->block}) : std::nullopt) {
+      frauds_.push_back(*fraud);
+      return fail(Code::invalid, "its published heads prove that it " + fraud->rule);
+    }
     if (!newest) end = std::min(end, now + settle_ms);
     if (!newest || head->block.seq > newest->block.seq) newest = *head;
     if (found->last) return *newest;
@@ -156,7 +173,10 @@ Result<FetchedChain> Auditor::fetch(const NodeKey& key) {
   for (auto part = parts.rbegin(); part != parts.rend(); ++part) file += part->first;
   for (auto part = parts.rbegin(); part != parts.rend(); ++part) file += part->second;
   auto report = verify_chain_file(file, mark_of(key));
-  if (!report) return report.error();
+  if (!report) {
+    if (auto fraud = fraud_in(file, key)) frauds_.push_back(std::move(*fraud));
+    return report.error();
+  }
   chain.report = std::move(*report);
   const Block& last = *chain.report.chain.head();
   if (block_id(last) != block_id(head->block)) return fail(Code::invalid, "its bundles end with another block than its head");
@@ -209,6 +229,21 @@ std::optional<Fraud> contradiction_with_ours(const Store& store, const ChainRepo
   return fraud;
 }
 
+/// The proof stays here, and goes to every node met: by the node that runs with this home, or by the next one.
+Result<void> keep_proof(const Home& home, const Fraud& fraud) {
+  if (Store::has_writer(home.store_path())) return ask_to_keep_proof(home, fraud);
+  std::error_code ec;
+  if (!fs::exists(home.store_path(), ec)) return {};  // a passer-by, who deals with nobody
+  auto key = home.existing_key();
+  if (!key) return key.error();
+  auto own = open_own_store(home, *key, wall_clock_ms());
+  if (!own) return own.error();
+  if (auto begun = own->store->begin(); !begun) return begun;
+  for (const Block& block : fraud.blocks)
+    if (auto kept = own->store->keep_chain_block(block); !kept && kept.error().code == Code::io) return kept.error();
+  return own->store->commit();
+}
+
 }  // namespace
 
 std::string fraud_text(const Fraud& fraud) {
@@ -244,6 +279,7 @@ int audit_stranger(const GlobalOptions& global, const NodeKey& key, const std::s
     text += "blocks    " + std::to_string(known.blocks) + " seen by this node\npaid us   " + format_credits(known.paid_to_us_micro) + " credits\nwe paid   " + format_credits(known.received_from_us_micro) + " credits\n";
   }
   int status = exit_done;
+  std::vector<Fraud> frauds;
   if (*wait_ms > 0) {
     Auditor auditor(global, *home, *wait_ms);
     Signals signals;
@@ -271,7 +307,12 @@ int audit_stranger(const GlobalOptions& global, const NodeKey& key, const std::s
       if (!fraud && store) fraud = contradiction_with_ours(**store, r);
       if (sample.contradicted) status = exit_error;
     }
+    frauds = auditor.frauds();
   }
+  if (!fraud && !frauds.empty() && frauds.front().key == key) fraud = frauds.front();
+  if (fraud) frauds.push_back(*fraud);
+  for (const Fraud& each : frauds)
+    if (auto kept = keep_proof(*home, each); !kept) (void)fail_with(kept.error());
   if (fraud) {
     text += fraud_text(*fraud);
     json["fraud"] = fraud_json(*fraud);

@@ -1,4 +1,4 @@
-// `tnode ledger` and `tnode key`: this node's name and credits, read beside a running node.
+// `tnode ledger balance|audit`: this node's credits, read beside a running node.
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
@@ -79,7 +79,7 @@ namespace {
 /// Everything that a stranger would check, from the bytes alone: opening the store compared its rows, this replays the chain with every
 /// signature and joins each payment with its other half.
 int audit_own(const GlobalOptions& global, const OpenLedger& ledger) {
-  auto report = verify_chain_file(export_blocks(*ledger.store));
+  auto report = verify_chain_file(ledger.store->export_chain());
   if (!report) return fail_with(report.error());
   const Balance b = ledger.store->balance();
   const auto& r = *report;
@@ -108,17 +108,6 @@ int run_ledger_audit(const GlobalOptions& global, const std::string& key_text, c
   auto ledger = open_ledger(global);
   if (!ledger) return fail_with(ledger.error());
   return audit_own(global, *ledger);
-}
-
-int run_key_show(const GlobalOptions& global) {
-  auto home = Home::find(global.home);
-  if (!home) return fail_with(home.error());
-  if (auto made = home->make(); !made) return fail_with(made.error());
-  auto key = home->key();
-  if (!key) return fail_with(key.error());
-  const std::string text = to_hex(key->key());
-  Output(global).answer(Json{{"key", text}, {"path", home->key_path()}}, text + "\n", text);
-  return exit_done;
 }
 
 }  // namespace tnode

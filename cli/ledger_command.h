@@ -14,14 +14,15 @@ Result<OpenLedger> open_ledger(const GlobalOptions& global);
 /// All own blocks, oldest first, a page at a time.
 void scan_own(const Store& store, const std::function<void(const Block&)>& each);
 
-/// The own chain and the other halves of its payments: what `ledger export` writes (core/chain_file.h).
-Bytes export_blocks(const Store& store);
-
 /// The task that a block is for, when this node knows it.
 std::optional<TaskId> task_of(const Store& store, const Block& block);
 
 /// What this node's records prove of another key; with `wait` above zero also what the swarm has of it.
 int audit_stranger(const GlobalOptions& global, const NodeKey& key, const std::string& wait);
+
+/// A proof as people and programs see it.
+std::string fraud_text(const Fraud& fraud);
+Json fraud_json(const Fraud& fraud);
 
 /// In local time.
 std::string time_text(TimeMs time_ms);

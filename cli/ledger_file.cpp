@@ -7,6 +7,7 @@
 #include "cli/home.h"
 #include "cli/ledger_command.h"
 #include "cli/node.h"
+#include "cli/restored.h"
 #include "core/amount.h"
 #include "core/chain_file.h"
 
@@ -50,17 +51,10 @@ Json json_of(const ChainReport& r) {
 
 }  // namespace
 
-Bytes export_blocks(const Store& store) {
-  Bytes all;
-  scan_own(store, [&](const Block& block) { all += encode_block(block); });
-  store.scan_halves([&](const Block& block) { all += encode_block(block); });
-  return all;
-}
-
 int run_ledger_export(const GlobalOptions& global, const std::string& path) {
   auto ledger = open_ledger(global);
   if (!ledger) return fail_with(ledger.error());
-  const Bytes blocks = export_blocks(*ledger->store);
+  const Bytes blocks = ledger->store->export_chain();
   if (auto written = write_file_atomically(path, blocks); !written) return fail_with(written.error());
   const auto own = ledger->store->balance().blocks, all = static_cast<std::uint64_t>(blocks.size() / block_bytes);
   Output(global).answer(Json{{"key", to_hex(ledger->own)}, {"file", path}, {"blocks", own}, {"halves", all - own}},
@@ -75,6 +69,40 @@ int run_ledger_verify(const GlobalOptions& global, const std::string& path) {
   return exit_done;
 }
 
+namespace {
+
+/// What the own store has lost. It is not said that nothing came after it: nothing is signed before that is known.
+int import_own(const GlobalOptions& global, const Home& home, Store& store, const ChainReport& report) {
+  if (auto agrees = store.check_agrees(report); !agrees) return fail_with(agrees.error());
+  const std::uint64_t before = store.balance().blocks;
+  if (store.doubt() == Store::Doubt::none && report.chain.blocks() > before) {
+    const Block& last = *report.chain.head();
+    if (auto marked = write_restored_mark(home, {report.key(), {last.seq + 1, block_id(last), report.own.front()}, "an export has more blocks than the store"}); !marked) return fail_with(marked.error());
+    store.distrust();
+  }
+  const bool doubted = store.doubt() != Store::Doubt::none;
+  PutBack done;
+  if (doubted) {
+    if (auto begun = store.begin(); !begun) return fail_with(begun.error());
+    auto put = put_back(store, report);
+    Result<void> kept = put ? Result<void>() : put.error();
+    for (std::size_t i = 0; kept && i < put->outbox.size(); ++i) kept = store.put(put->outbox[i].bucket, put->outbox[i].key, put->outbox[i].value);
+    if (kept) kept = store.commit();
+    if (!kept) return fail_with(kept.error());
+    done = std::move(*put);
+  }
+  Json json = json_of(report);
+  json["new_blocks"] = done.blocks;
+  json["frauds_found"] = 0;
+  json["restored"] = doubted;
+  std::string text = text_of(report) + "kept      " + std::to_string(done.blocks) + " blocks of this node's own chain that were not here; it had " + std::to_string(before) + "\n";
+  if (doubted) text += "          nothing is signed before it is known that no more were: `" + home.command("farm") + "` or the next `seed` finds out\n";
+  Output(global).answer(json, text, to_hex(report.key()));
+  return exit_done;
+}
+
+}  // namespace
+
 int run_ledger_import(const GlobalOptions& global, const std::string& path) {
   auto report = verify_file(path);
   if (!report) return fail_with(report.error());
@@ -83,30 +111,27 @@ int run_ledger_import(const GlobalOptions& global, const std::string& path) {
   if (auto made = home->make(); !made) return fail_with(made.error());
   auto key = home->key();
   if (!key) return fail_with(key.error());
-  if (report->key() == key->key()) return fail_with(fail(Code::refused, path + " is this node's own chain: what stands in the store is newer or the same, and an older chain must never be put back"));
-  Store::Options options;
-  options.path = home->store_path();
-  options.key = key->key();
-  options.signer = &*key;
-  auto store = Store::open(options, wall_clock_ms());
-  if (!store) return fail_with(store.error());
-  auto done = (*store)->begin();
+  auto own = open_own_store(*home, *key, wall_clock_ms());
+  if (!own) return fail_with(own.error());
+  const auto& store = own->store;
+  if (report->key() == key->key()) return import_own(global, *home, *store, *report);
+  auto done = store->begin();
   std::uint64_t fresh = 0;
   for (const Block& block : report->own) {
     if (!done) break;
-    auto kept = (*store)->keep_chain_block(block);
+    auto kept = store->keep_chain_block(block);
     // A contradiction is what an import is for: it is kept as a proof, and told below.
     if (!kept && kept.error().code != Code::invalid) done = kept.error();
     else if (kept) fresh += *kept;
   }
-  if (done) done = (*store)->commit();
+  if (done) done = store->commit();
   if (!done) return fail_with(done.error());
-  const auto found = (*store)->take_newly_caught().size();
+  const auto found = store->take_newly_caught().size();
   Json json = json_of(*report);
   json["new_blocks"] = fresh;
   json["frauds_found"] = found;
   std::string text = text_of(*report) + "kept      " + std::to_string(fresh) + " blocks that were not known here\n";
-  if (found) text += "FRAUD     it contradicts what this node knows: " + (*store)->fraud_of(report->key())->rule + "\n";
+  if (found) text += "FRAUD     it contradicts what this node knows: " + store->fraud_of(report->key())->rule + "\n";
   Output(global).answer(json, text, to_hex(report->key()));
   return found ? exit_error : exit_done;
 }

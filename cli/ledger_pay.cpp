@@ -8,6 +8,7 @@
 #include "cli/control.h"
 #include "cli/ledger_command.h"
 #include "cli/node.h"
+#include "cli/own_chain.h"
 #include "cli/quantities.h"
 #include "cli/requester_role.h"
 #include "cli/task_record.h"
@@ -102,6 +103,7 @@ int run_ledger_pay(const GlobalOptions& global, const PayOptions& options) {
   if (Store::has_writer(home->store_path())) return pay_by_running_node(global, *home, payment, *wait_ms);
   auto node = Node::start({*home, *swarm}, nullptr);
   if (!node) return fail_with(node.error());
+  if ((*node)->own_chain().in_doubt()) return fail_with(fail(Code::unavailable, "this home was restored, and nothing is signed until it is known that its chain is whole: let `" + home->command("farm --slots 0") + "` find that out first"));
   return pay_here(global, **node, payment, *wait_ms);
 }
 

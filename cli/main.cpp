@@ -130,6 +130,12 @@ int run(int argc, char** argv) {
   with_file("export", "Write this node's chain and its receipts to a file", run_ledger_export);
   with_file("verify", "Check a chain that somebody exported", run_ledger_verify);
   with_file("import", "Check another node's exported chain and keep its blocks as evidence", run_ledger_import);
+  ledger_command->add_subcommand("frauds", "Keys that are refused, and the proofs")->fallthrough()->callback([&] { status = run_ledger_frauds(global); });
+  bool sure = false;
+  auto* adopt_command = ledger_command->add_subcommand("adopt", "Let a restored node sign though nobody knows whether its chain is whole. Dangerous");
+  adopt_command->fallthrough();
+  adopt_command->add_flag("--even-if-this-ruins-my-key", sure, "If this key has signed anything that is not here, it is refused by everyone for ever");
+  adopt_command->callback([&] { status = run_ledger_adopt(global, sure); });
   std::string trusted;
   auto* trust_command = ledger_command->add_subcommand("trust", "Who may owe this node how much, and why");
   trust_command->fallthrough();
@@ -185,6 +191,16 @@ int run(int argc, char** argv) {
   key_command->require_subcommand(1);
   key_command->fallthrough();
   key_command->add_subcommand("show", "Print it")->fallthrough()->callback([&] { status = run_key_show(global); });
+  KeyFileOptions key_file;
+  auto with_backup = [&](const char* name, const char* what, int (*run_it)(const GlobalOptions&, const KeyFileOptions&)) {
+    auto* command = key_command->add_subcommand(name, what);
+    command->fallthrough();
+    command->add_option("file", key_file.file, "The backup")->required()->type_name("FILE");
+    command->add_option("--passphrase-file", key_file.passphrase_file, "A file whose first line is the passphrase (default: asked for at the terminal)")->type_name("FILE")->take_last();
+    command->callback([&, run_it] { status = run_it(global, key_file); });
+  };
+  with_backup("backup", "Write it to a new file, encrypted with a passphrase", run_key_backup);
+  with_backup("restore", "Take it out of a backup", run_key_restore);
 
   app.add_subcommand("help", "Print this, or a command's options");
   for (auto* each : app.get_subcommands(nullptr)) each->footer("Options of every command (--home, --listen, --bootstrap, --peer, -o, -v): see `tnode --help`");

@@ -5,6 +5,7 @@
 
 #include "cli/chain_publisher.h"
 #include "cli/farmer_role.h"
+#include "cli/own_chain.h"
 #include "cli/requester_role.h"
 #include "cli/task_record.h"
 #include "core/addressee.h"
@@ -38,13 +39,9 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options, std::unique_ptr<E
   auto key = node->home().key();
   if (!key) return key.error();
   node->key_.emplace(std::move(*key));
-  Store::Options store;
-  store.path = node->home().store_path();
-  store.key = node->key().key();
-  store.signer = &*node->key_;
-  auto opened = Store::open(store, wall_clock_ms());
-  if (!opened) return opened.error();
-  node->store_ = std::move(*opened);
+  auto own = open_own_store(node->home(), *node->key_, wall_clock_ms());
+  if (!own) return own.error();
+  node->store_ = std::move(own->store);
   node->store_->scan("unclaimed", [&](std::string_view name, std::string_view frame) {
     if (name.size() != 64) return;
     node->unclaimed_[*NodeKey::from_bytes(name.substr(0, 32))][*AwardId::from_bytes(name.substr(32))] = Bytes(frame);
@@ -62,6 +59,7 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options, std::unique_ptr<E
   if (!swarm) return swarm.error();
   node->swarm_ = std::move(*swarm);
   for (int i = 0; i < worker_threads; ++i) node->workers_.emplace_back([self] { self->work_loop(); });
+  node->own_chain_ = std::make_unique<OwnChain>(*node, *node->store_, std::move(own->mark));
   node->publisher_ = std::make_unique<ChainPublisher>(*node);
   if (node->executor_)
     node->executor_->on_report([self](ExecutionReport report) {
@@ -143,6 +141,7 @@ TimeMs Node::next_deadline() const {
 }
 
 Result<void> Node::run() {
+  leaving_ = false;
   if (auto good = drain({}); !good) return good;
   while (!leaving_) {
     std::vector<std::function<void()>> actions;
@@ -235,6 +234,7 @@ void Node::on(const SwarmEvent& event) {
 
 void Node::on(const PeerUp& event) {
   peers_up_.push_back(event.key);
+  own_chain_->met(event.key);
   if (farmer_) farmer_->hear(PeerCame{event.key});
   for (auto& requester : requesters_) requester->hear(PeerCame{event.key});
   tell_frauds_to(event.key);
@@ -246,6 +246,7 @@ void Node::on(const PeerUp& event) {
 
 void Node::on(const PeerDown& event) {
   std::erase(peers_up_, event.key);
+  own_chain_->left(event.key);
   if (farmer_) farmer_->hear(PeerLeft{event.key});
   for (auto& requester : requesters_) requester->hear(PeerLeft{event.key});
 }
@@ -253,13 +254,15 @@ void Node::on(const PeerDown& event) {
 void Node::on(const MessageIn& event) {
   auto message = decode_message(event.message);
   if (!message) {
-    carry(Send{event.from, RefuseMessage{Refuse{Hash{}, "bad_message", message.error().message}}});
-    return;
+    if (!limits_.nonsense(event.from, now_)) return after_commit([this, from = event.from] { swarm_->ban(from); });
+    return carry(Send{event.from, RefuseMessage{Refuse{Hash{}, "bad_message", message.error().message}}});
   }
   route(event.from, *message);
 }
 
 void Node::route(const NodeKey& from, const Message& message) {
+  if (own_chain_->in_doubt() && (std::holds_alternative<CreditMessage>(message) || std::holds_alternative<PaymentMessage>(message)))
+    return own_chain_->hold_back([this, from, message] { route(from, message); });
   const Addressee to = addressee_of(message);
   if (to.node) take(from, message);
   if (to.award) {
@@ -277,6 +280,8 @@ void Node::take(const NodeKey& from, const Message& message) {
   if (auto* payment = std::get_if<PaymentMessage>(&message)) take_payment(from, payment->payment);
   if (auto* fraud = std::get_if<FraudMessage>(&message)) take_fraud(from, fraud->fraud);
   if (auto* ask = std::get_if<AskCertificateMessage>(&message)) answer_about_certificate(from, ask->ask.result);
+  if (auto* ask = std::get_if<AskBlocksMessage>(&message); ask && limits_.ask(from, now_)) own_chain_->answer(from, ask->ask);
+  if (auto* blocks = std::get_if<BlocksMessage>(&message)) own_chain_->take(from, blocks->blocks);
 }
 
 void Node::remember_certificate(const ResultId& result, const Torrent& certificate) {
@@ -313,6 +318,8 @@ void Node::on(const FetchProgress& event) {
 void Node::on(const PeerUnreachable& event) {
   if (unreachable_) unreachable_(event);
 }
+
+void Node::on(const ItemFound& event) { own_chain_->heard(event); }
 
 void Node::on(const ItemPublished& event) { publisher_->heard(event); }
 

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "cli/peer_limits.h"
 #include "cli/results.h"
 #include "core/effects.h"
 #include "core/payment.h"
@@ -24,6 +25,7 @@ namespace tnode {
 
 class ChainPublisher;
 class FarmerRole;
+class OwnChain;
 class RequesterRole;
 
 TimeMs wall_clock_ms();
@@ -41,7 +43,7 @@ class Node {
 
   void add(std::unique_ptr<FarmerRole> role);
   void add(std::unique_ptr<RequesterRole> role);
-  /// Runs until leave() was called. `io` when the store can no longer be written: nothing was promised since.
+  /// Runs until leave() was called; may be run again. `io` when the store can no longer be written: nothing was promised since.
   Result<void> run();
   /// From inside the loop.
   void leave() { leaving_ = true; }
@@ -79,6 +81,8 @@ class Node {
   void remember_certificate(const ResultId& result, const Torrent& certificate);
   /// Pays outside of a task and tells the payee, now or when it is met. Asked for twice, it is paid once.
   Result<Block> pay(const Payment& payment);
+  /// A proof that another process of this home found.
+  void take_proof(const Fraud& fraud);
   /// Adds to the day's row about a farmer; every task of this node hears the row.
   void witness(const Witness& seen);
   /// An own DEBIT was written: its payee may have more done here.
@@ -88,6 +92,7 @@ class Node {
   void fetch(FetchTorrent request, FetchEnd end, std::function<void(const FetchProgress&)> progress = {});
   const std::vector<std::unique_ptr<RequesterRole>>& requesters() const { return requesters_; }
   FarmerRole* farmer() { return farmer_.get(); }
+  OwnChain& own_chain() { return *own_chain_; }
   /// Those that a channel is open with.
   const std::vector<NodeKey>& peers_up() const { return peers_up_; }
   /// Called after every drain; for displays.
@@ -107,7 +112,7 @@ class Node {
   void on(const FetchFailed& event);
   void on(const FetchProgress& event);
   void on(const ItemPublished& event);
-  void on(const ItemFound&) {}  // a node publishes; audits look up
+  void on(const ItemFound& event);
   void on(const SwarmProblem& event);
   void on(const PeerUnreachable& event);
   void route(const NodeKey& from, const Message& message);
@@ -115,6 +120,7 @@ class Node {
   void take_credit(const NodeKey& from, const Credit& credit);
   void take_payment(const NodeKey& from, const PaymentNotice& notice);
   void take_fraud(const NodeKey& from, const FraudNotice& notice);
+  void refuse_false_proof(const NodeKey& from, const std::string& problem);
   bool tell_frauds();
   void tell_frauds_to(const NodeKey& peer);
   void hear_caught(const NodeKey& key, const std::string& rule);
@@ -128,8 +134,10 @@ class Node {
   std::unique_ptr<Store> store_;
   std::unique_ptr<FarmerRole> farmer_;
   std::unique_ptr<ChainPublisher> publisher_;
+  std::unique_ptr<OwnChain> own_chain_;
   std::vector<std::unique_ptr<RequesterRole>> requesters_;
   std::vector<NodeKey> peers_up_;
+  PeerLimits limits_;
   std::map<NodeKey, std::string> caught_;  // keys that are refused, and why
   std::map<NodeKey, std::map<AwardId, Bytes>> unclaimed_;  // DEBITs whose CREDIT was not seen: frames to say again
   struct Waiting { FetchEnd end; std::function<void(const FetchProgress&)> progress; };

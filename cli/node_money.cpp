@@ -1,4 +1,6 @@
 // Money that no role of the node looks after: receipts for what was paid, payments outside of a task, proofs of fraud.
+#include <algorithm>
+
 #include "cli/farmer_role.h"
 #include "cli/node.h"
 #include "cli/requester_role.h"
@@ -11,13 +13,14 @@ void Node::take_credit(const NodeKey& from, const Credit& credit) {
     carry(Send{from, RefuseMessage{Refuse{rename_id<Hash>(credit.award), "bad_block", why}}});
   };
   if (!block) return refuse(block.error().message);
+  // Before any signature is looked at: one that nobody waits for, or that came before, is passed over.
+  const auto debts = unclaimed_.find(from);
+  if (debts == unclaimed_.end() || !debts->second.count(credit.award)) return;
   if (block->type != BlockType::credit || block->key != from || block->counterparty != key().key() || !verify_block(*block))
     return refuse("it is not the sender's CREDIT on a DEBIT of ours");
   if (auto kept = writing().keep_foreign(*block); !kept) return kept.error().code == Code::io ? give_up(kept.error()) : refuse(kept.error().message);
-  if (auto debts = unclaimed_.find(from); debts != unclaimed_.end()) {
-    debts->second.erase(credit.award);
-    if (debts->second.empty()) unclaimed_.erase(debts);
-  }
+  debts->second.erase(credit.award);
+  if (debts->second.empty()) unclaimed_.erase(debts);
   carry(Erase{"unclaimed", Bytes(from.view()) + Bytes(credit.award.view())});
 }
 
@@ -48,6 +51,7 @@ void Node::take_payment(const NodeKey& from, const PaymentNotice& notice) {
   };
   if (!block) return refuse(block.error().message);
   if (block->type != BlockType::debit || block->key != from || block->counterparty != key().key()) return refuse("it is not the sender's DEBIT made out to us");
+  if (!limits_.payment(from, now_)) return;  // it is said again when we meet again
   // A DEBIT is booked once, however often it is said.
   auto credit = writing().credit(*block, now_);
   if (!credit) return credit.error().code == Code::io ? give_up(credit.error()) : refuse(credit.error().message);
@@ -90,23 +94,31 @@ void Node::tell_frauds_to(const NodeKey& peer) {
 }
 
 void Node::take_fraud(const NodeKey& from, const FraudNotice& notice) {
+  if (!limits_.proof(from, now_)) return;  // an honest one tells of it again when it is met again
   auto fraud = check_fraud(notice.blocks);
-  if (!fraud) {
-    // Whoever accuses without proof is refused instead; the accused is not touched.
-    const std::string why = "handed over a proof of fraud that proves nothing: " + fraud.error().message;
-    carry(Send{from, RefuseMessage{Refuse{Hash{}, "false_proof", fraud.error().message}}});
-    carry(Save{false_proof_bucket, Bytes(from.view()), why});
-    hear_caught(from, why);
-    after_commit([this, from] { swarm_->ban(from); });
-    return;
-  }
+  if (!fraud) return refuse_false_proof(from, fraud.error().message);
   if (fraud->key == key().key()) {
     if (problem_) problem_("node " + short_hex(from) + " has proof that this node's key " + fraud->rule + ": was an old store put back? Others will refuse this key");
     return;
   }
   if (caught_.count(fraud->key) || caught_.size() >= most_caught) return;
-  for (const Block& block : fraud->blocks)
+  const bool stranger = store_->known_of(fraud->key).blocks == 0 && std::find(peers_up_.begin(), peers_up_.end(), fraud->key) == peers_up_.end();
+  if (!stranger || limits_.strangers_proof(now_)) take_proof(*fraud);
+}
+
+void Node::take_proof(const Fraud& fraud) {
+  for (const Block& block : fraud.blocks)
     if (auto kept = writing().keep_chain_block(block); !kept && kept.error().code == Code::io) return give_up(kept.error());
+}
+
+/// Whoever accuses without proof is refused instead; the accused is not touched.
+void Node::refuse_false_proof(const NodeKey& from, const std::string& problem) {
+  carry(Send{from, RefuseMessage{Refuse{Hash{}, "false_proof", problem}}});
+  after_commit([this, from] { swarm_->ban(from); });
+  if (caught_.count(from) || caught_.size() >= most_caught) return;
+  const std::string why = "handed over a proof of fraud that proves nothing: " + problem;
+  carry(Save{false_proof_bucket, Bytes(from.view()), why});
+  hear_caught(from, why);
 }
 
 }  // namespace tnode

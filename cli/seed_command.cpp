@@ -22,6 +22,7 @@
 #include "cli/seed_report.h"
 #include "cli/signals.h"
 #include "cli/task_file.h"
+#include "cli/trust_wait.h"
 #include "core/amount.h"
 #include "core/bundle_paths.h"
 
@@ -227,6 +228,7 @@ int SeedCommand::coordinate() {
   node_->on_unreachable([this](const PeerUnreachable& event) { output_.problem(warning_of(event)); });
   node_->on_problem([this](const std::string& what) { if (output_.verbose()) output_.problem(what); });
   report_->listens(node_->swarm().listen_endpoint());
+  if (auto trusted = wait_until_trusted(*node_, signals, output_); !trusted) return fail_with(trusted.error());
 
   auto made = record_for(*node_, task_, options_.out, !options_.again);
   if (!made) {

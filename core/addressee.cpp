@@ -24,6 +24,8 @@ struct Visitor {
   Addressee operator()(const PaymentMessage&) const { return to_node; }
   Addressee operator()(const FraudMessage&) const { return to_node; }
   Addressee operator()(const AskCertificateMessage&) const { return to_node; }
+  Addressee operator()(const AskBlocksMessage&) const { return to_node; }
+  Addressee operator()(const BlocksMessage&) const { return to_node; }
   Addressee operator()(const OfferMessage&) const { return to_farmer; }
   Addressee operator()(const AwardMessage&) const { return to_farmer; }
   Addressee operator()(const CommitSetMessage&) const { return to_farmer; }

@@ -4,6 +4,7 @@
 
 #include "core/dict_reader.h"
 #include "core/result_manifest.h"
+#include "core/unit_keys.h"
 
 namespace tnode {
 namespace {
@@ -63,12 +64,7 @@ Result<Torrent> check_unit(const Certificate& certificate, const TaskId& task, U
 
 Bytes encode_certificate(const Certificate& certificate) {
   Dictionary units;
-  // Keys are eight hex digits, as in messages: their order is the numbers'.
-  for (const auto& [unit, info] : certificate.units) {
-    Bytes raw;
-    for (int shift = 24; shift >= 0; shift -= 8) raw += static_cast<char>(unit >> shift);
-    units[to_hex(raw)] = info;
-  }
+  for (const auto& [unit, info] : certificate.units) units[unit_key(unit)] = info;
   List reveals;
   for (const auto& each : certificate.reveals) {
     Dictionary entry = signed_value(each.reveal);
@@ -98,14 +94,12 @@ Result<Certificate> decode_certificate(std::string_view bytes) {
     certificate.reveals.push_back(std::move(each));
   }
   for (const auto& [key, info] : reader.dictionary("units", max_units)) {
-    auto raw = from_hex(key);
-    if (!raw || raw->size() != 4 || to_hex(*raw) != key || !info.bytes()) {
+    const auto unit = unit_of_key(key);
+    if (!unit || !info.bytes()) {
       reader.refuse("a unit is broken");
       break;
     }
-    UnitNumber unit = 0;
-    for (unsigned char c : *raw) unit = unit << 8 | c;
-    certificate.units[unit] = *info.bytes();
+    certificate.units[*unit] = *info.bytes();
   }
   if (auto good = reader.finish(); !good) return fail(Code::invalid, "the certificate: " + good.error().message);
   return certificate;

@@ -9,12 +9,6 @@ Error broken(const Block& block, const std::string& why) {
   return fail(Code::invalid, std::string(block_word(block.type)) + " block " + std::to_string(block.seq) + " of " + short_hex(block.key) + ": " + why);
 }
 
-/// The other half says the same of the same payment.
-bool halves_fit(const Block& debit, const Block& credit) {
-  return debit.type == BlockType::debit && credit.type == BlockType::credit && credit.link == block_id(debit) && credit.counterparty == debit.key && debit.counterparty == credit.key &&
-         credit.ref == debit.ref && credit.amount == debit.amount;
-}
-
 Result<void> add_own(ChainReport& report, const Block& block, const std::optional<VerifiedMark>& mark) {
   if (auto good = report.chain.add(block); !good) return good;
   if (mark && block.seq == mark->seq && block_id(block) != mark->id) return broken(block, "another one stood here when this chain was verified before");
@@ -38,6 +32,11 @@ Result<void> add_own(ChainReport& report, const Block& block, const std::optiona
 }
 
 }  // namespace
+
+bool halves_fit(const Block& debit, const Block& credit) {
+  return debit.type == BlockType::debit && credit.type == BlockType::credit && credit.link == block_id(debit) && credit.counterparty == debit.key && debit.counterparty == credit.key &&
+         credit.ref == debit.ref && credit.amount == debit.amount;
+}
 
 Result<ChainReport> verify_chain_file(std::string_view file, const std::optional<VerifiedMark>& mark) {
   if (file.empty() || file.size() % block_bytes != 0) return fail(Code::invalid, "a file of blocks has a multiple of " + std::to_string(block_bytes) + " bytes, and at least one block; this one has " + std::to_string(file.size()));

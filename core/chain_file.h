@@ -20,6 +20,9 @@ struct ChainReport {
   const NodeKey& key() const { return chain.head()->key; }
 };
 
+/// The CREDIT answers that DEBIT: same payment, each names the other's key.
+bool halves_fit(const Block& debit, const Block& credit);
+
 /// A block of the chain that was verified before: each block names the one before it, so nothing up to it can have changed.
 struct VerifiedMark { std::uint64_t seq = 0; BlockId id; };
 

@@ -6,7 +6,9 @@ namespace tnode {
 namespace {
 
 struct MdDeleter { void operator()(EVP_MD_CTX* p) const { EVP_MD_CTX_free(p); } };
+struct CipherDeleter { void operator()(EVP_CIPHER_CTX* p) const { EVP_CIPHER_CTX_free(p); } };
 struct KeyDeleter { void operator()(EVP_PKEY* p) const { EVP_PKEY_free(p); } };
+using CipherPointer = std::unique_ptr<EVP_CIPHER_CTX, CipherDeleter>;
 using MdPointer = std::unique_ptr<EVP_MD_CTX, MdDeleter>;
 using KeyPointer = std::unique_ptr<EVP_PKEY, KeyDeleter>;
 
@@ -31,6 +33,9 @@ Bytes tagged(std::string_view domain, std::string_view data) {
   bytes.append(data);
   return bytes;
 }
+
+constexpr std::uint64_t most_scrypt_bytes = 1 << 30;
+constexpr std::size_t gcm_tag_bytes = 16;
 
 // The order of the base point, little-endian (RFC 8032, section 5.1).
 constexpr std::array<std::uint8_t, 32> group_order = {
@@ -118,6 +123,46 @@ bool verify(const NodeKey& key, std::string_view domain, std::string_view data, 
   MdPointer md{EVP_MD_CTX_new()};
   if (EVP_DigestVerifyInit(md.get(), nullptr, nullptr, nullptr, handle.get()) != 1) return false;
   return EVP_DigestVerify(md.get(), signature.data(), signature.size(), raw(message), message.size()) == 1;
+}
+
+// --- secrets under a passphrase ---
+
+Result<Hash> scrypt(std::string_view passphrase, std::string_view salt, const ScryptCost& cost) {
+  const auto bad = [] { return fail(Code::invalid, "a cost of scrypt that this program does not pay"); };
+  if (cost.log2_n < 1 || cost.log2_n > 30 || cost.r < 1 || cost.r > 64 || cost.p < 1 || cost.p > 16) return bad();
+  const std::uint64_t n = std::uint64_t{1} << cost.log2_n, blocks = static_cast<std::uint64_t>(cost.r);
+  if (128 * n * blocks > most_scrypt_bytes) return bad();
+  Hash key;
+  const std::uint64_t room = most_scrypt_bytes + (1 << 20);  // a little more than the table alone
+  if (EVP_PBE_scrypt(passphrase.data(), passphrase.size(), raw(salt), salt.size(), n, blocks, static_cast<std::uint64_t>(cost.p), room, key.bytes.data(), key.bytes.size()) != 1) return bad();
+  return key;
+}
+
+Bytes seal_aes_gcm(const Hash& key, const GcmNonce& nonce, std::string_view known, std::string_view secret) {
+  CipherPointer cipher{EVP_CIPHER_CTX_new()};
+  Bytes sealed(secret.size() + gcm_tag_bytes, '\0');
+  auto* out = reinterpret_cast<unsigned char*>(sealed.data());
+  int size = 0;
+  check(EVP_EncryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, key.bytes.data(), nonce.data()) == 1, "AES-256-GCM init");
+  check(EVP_EncryptUpdate(cipher.get(), nullptr, &size, raw(known), static_cast<int>(known.size())) == 1, "AES-256-GCM of what is known");
+  check(EVP_EncryptUpdate(cipher.get(), out, &size, raw(secret), static_cast<int>(secret.size())) == 1, "AES-256-GCM");
+  check(EVP_EncryptFinal_ex(cipher.get(), out + secret.size(), &size) == 1, "AES-256-GCM final");
+  check(EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_GET_TAG, static_cast<int>(gcm_tag_bytes), out + secret.size()) == 1, "AES-256-GCM tag");
+  return sealed;
+}
+
+std::optional<Bytes> open_aes_gcm(const Hash& key, const GcmNonce& nonce, std::string_view known, std::string_view sealed) {
+  if (sealed.size() < gcm_tag_bytes) return std::nullopt;
+  CipherPointer cipher{EVP_CIPHER_CTX_new()};
+  Bytes secret(sealed.size() - gcm_tag_bytes, '\0'), tag(sealed.substr(secret.size()));
+  auto* out = reinterpret_cast<unsigned char*>(secret.data());
+  int size = 0;
+  check(EVP_DecryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, key.bytes.data(), nonce.data()) == 1, "AES-256-GCM init");
+  check(EVP_DecryptUpdate(cipher.get(), nullptr, &size, raw(known), static_cast<int>(known.size())) == 1, "AES-256-GCM of what is known");
+  check(EVP_DecryptUpdate(cipher.get(), out, &size, raw(sealed), static_cast<int>(secret.size())) == 1, "AES-256-GCM");
+  check(EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_SET_TAG, static_cast<int>(gcm_tag_bytes), tag.data()) == 1, "AES-256-GCM tag");
+  if (EVP_DecryptFinal_ex(cipher.get(), out + secret.size(), &size) != 1) return std::nullopt;
+  return secret;
 }
 
 }  // namespace tnode

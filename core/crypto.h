@@ -53,6 +53,17 @@ class KeyPair {
   Seed seed_{};
 };
 
+/// What a passphrase costs to try once (RFC 7914): memory is 128 × 2^log2_n × r bytes.
+struct ScryptCost { int log2_n = 17, r = 8, p = 1; };
+/// 32 bytes out of a passphrase. `invalid` for a cost of more than 1 GiB, or one that scrypt does not know.
+Result<Hash> scrypt(std::string_view passphrase, std::string_view salt, const ScryptCost& cost);
+
+using GcmNonce = std::array<std::uint8_t, 12>;
+/// AES-256-GCM: `secret` encrypted, and 16 bytes that vouch for it and for `known`, which is not encrypted. One nonce a key.
+Bytes seal_aes_gcm(const Hash& key, const GcmNonce& nonce, std::string_view known, std::string_view secret);
+/// The secret; nothing when the key is wrong, or anything was changed.
+std::optional<Bytes> open_aes_gcm(const Hash& key, const GcmNonce& nonce, std::string_view known, std::string_view sealed);
+
 /// True when `signature` is `key`'s over the same domain and data, with S < L (no malleable twins).
 bool verify(const NodeKey& key, std::string_view domain, std::string_view data, const Signature& signature);
 

@@ -116,7 +116,15 @@ void Farmer::bid_anew(KnownOffer& known, const OfferId& id) {
 
 void Farmer::on(const KeyCaught& event) {
   caught_.insert(event.key);
-  // Bids that are out are taken back; what was accepted before is finished, and what it owes is taken.
+  // Its HOLDs are worth what its word is: what is not done is not done for it. What was done may be paid yet, and what it owes is taken.
+  std::vector<AwardId> unfinished;
+  for (const auto& [id, lease] : leases_)
+    if (lease.offer.requester == event.key && !all_ran(lease)) unfinished.push_back(id);
+  for (const AwardId& id : unfinished) {
+    refuse(event.key, rename_id<Hash>(id), "caught", "");
+    drop_lease(id, "its requester is refused: it " + event.rule);
+  }
+  // Bids that are out are taken back.
   for (auto& [id, known] : offers_)
     if (known.offer.requester == event.key && !known.over) bid_anew(known, id);
 }

@@ -1,7 +1,9 @@
 #include "core/fraud.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
+#include <map>
 
 #include "core/amount.h"
 
@@ -14,6 +16,7 @@ bool ends_hold(const Block& block) { return block.type == BlockType::debit || bl
 
 std::optional<std::string> twins(const Block& a, const Block& b) {
   if (a.seq == b.seq) return "signed two blocks with seq " + std::to_string(a.seq);
+  if (a.seq < b.seq && a.time_ms > b.time_ms) return "dated block " + std::to_string(b.seq) + " before block " + std::to_string(a.seq);
   if (ends_hold(a) && ends_hold(b) && a.link == b.link) return "ended one HOLD twice";
   if (a.type != b.type) return std::nullopt;
   if (a.type == BlockType::hold && a.ref == b.ref) return "signed two HOLDs for one award";
@@ -62,6 +65,47 @@ std::optional<std::string> contradiction_of(const std::vector<Block>& blocks) {
       const auto hold = std::find_if(blocks.begin(), blocks.end(), [&](const Block& each) { return each.type == BlockType::hold && block_id(each) == b.link; });
       if (auto rule = wrong_step(a, b, hold == blocks.end() ? nullptr : &*hold)) return rule;
     }
+  return std::nullopt;
+}
+
+std::optional<Fraud> proof_among(const std::vector<Block>& relatives, const Block& block) {
+  auto proof = [&](std::vector<Block> blocks) -> std::optional<Fraud> {
+    auto rule = contradiction_of(blocks);
+    if (!rule) return std::nullopt;
+    return Fraud{block.key, *rule, std::move(blocks)};
+  };
+  for (std::size_t i = 0; i < relatives.size(); ++i)
+    if (auto pair = proof({relatives[i], block})) return pair;
+  for (std::size_t i = 0; i < relatives.size(); ++i)
+    for (std::size_t j = 0; j < i; ++j)
+      if (auto three = proof({relatives[i], relatives[j], block})) return three;
+  return std::nullopt;
+}
+
+std::optional<Fraud> find_fraud(const std::vector<Block>& blocks) {
+  std::multimap<std::uint64_t, const Block*> by_seq;
+  std::multimap<Hash, const Block*> by_ref;
+  std::multimap<BlockId, const Block*> by_link;
+  std::map<BlockId, const Block*> by_id;
+  for (const Block& block : blocks) {
+    std::vector<Block> relatives;
+    auto take = [&](const auto& map, const auto& key) {
+      for (auto [at, end] = map.equal_range(key); at != end; ++at) relatives.push_back(*at->second);
+    };
+    take(by_seq, block.seq);
+    // The nearest on either side: what lies between need not be there, but time only runs one way.
+    if (auto later = by_seq.upper_bound(block.seq); later != by_seq.end()) take(by_seq, later->first);
+    if (auto at = by_seq.lower_bound(block.seq); at != by_seq.begin()) take(by_seq, std::prev(at)->first);
+    if (block.type == BlockType::hold) take(by_seq, std::uint64_t{0});
+    if (!block.ref.is_zero()) take(by_ref, block.ref);
+    if (!block.link.is_zero()) take(by_link, block.link), take(by_id, block.link);
+    take(by_link, block_id(block));
+    if (auto proof = proof_among(relatives, block)) return proof;
+    by_seq.emplace(block.seq, &block);
+    by_ref.emplace(block.ref, &block);
+    by_link.emplace(block.link, &block);
+    by_id.emplace(block_id(block), &block);
+  }
   return std::nullopt;
 }
 

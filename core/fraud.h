@@ -23,6 +23,11 @@ struct Fraud {
 /// sender who has to explain himself.
 Result<Fraud> check_fraud(const std::vector<Bytes>& blocks);
 
+/// What `block` proves together with one or two of its relatives: blocks of its key at the same or the neighbouring places, or of the same award.
+std::optional<Fraud> proof_among(const std::vector<Block>& relatives, const Block& block);
+/// The first proof in blocks of one key, in any order. Signatures are not looked at.
+std::optional<Fraud> find_fraud(const std::vector<Block>& blocks);
+
 inline constexpr std::size_t most_fraud_blocks = 3;
 
 }  // namespace tnode

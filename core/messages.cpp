@@ -4,97 +4,36 @@
 
 #include "core/fraud.h"
 #include "core/message_fields.h"
+#include "core/unit_keys.h"
+#include "core/votes.h"
 
 namespace tnode {
 namespace {
 
 using namespace message_fields;
 
-// Unit numbers as dictionary keys: eight hex digits, so that the byte order is the number's.
-Bytes unit_key(UnitNumber unit) {
-  static constexpr char digits[] = "0123456789abcdef";
-  Bytes key(8, '0');
-  for (std::size_t i = 0; i < 8; ++i) key[i] = digits[unit >> (28 - 4 * i) & 15];
-  return key;
-}
-Result<UnitNumber> unit_of(const Bytes& key) {
-  auto bytes = from_hex(key);
-  if (!bytes || bytes->size() != 4) return fail(Code::invalid, "a unit's key has eight hex digits");
-  UnitNumber unit = 0;
-  for (unsigned char c : *bytes) unit = unit << 8 | c;
-  if (unit_key(unit) != key) return fail(Code::invalid, "a unit's key is in lower case");
-  return unit;
-}
+constexpr std::int64_t max_seq = (std::int64_t{1} << 56) - 1;
 
 /// Reads {unit: item} through `each`, which says whether the item is good.
 template <class Each>
 void read_units(DictReader& reader, std::size_t most, Each each) {
   for (const auto& [key, item] : reader.dictionary("units", most)) {
-    auto unit = unit_of(key);
+    auto unit = unit_of_key(key);
     if (!unit) return reader.refuse(unit.error().message);
     if (!each(*unit, item)) return reader.refuse("unit " + std::to_string(*unit) + " is broken");
   }
 }
 
-Value usage_value(const Usage& usage) { return List{usage.wall_ms, usage.cpu_ms, usage.peak_memory_bytes}; }
-
-Dict vote_value(const Vote& vote) {
-  Dict dict;
-  dict["exit"] = vote.outcome.exit_code;
-  dict["nonce"] = raw(vote.nonce);
-  dict["outcome"] = outcome_word(vote.outcome.kind);
-  dict["result"] = raw(vote.result);
-  dict["usage"] = usage_value(vote.usage);
-  return dict;
+Value block_list(const std::vector<Bytes>& blocks) {
+  List list;
+  for (const Bytes& block : blocks) list.emplace_back(block);
+  return list;
 }
-
-bool read_vote(const Value& value, Vote& vote) {
-  DictReader reader(value);
-  vote.outcome.exit_code = static_cast<int>(reader.number("exit", 0, 255));
-  reader.id("nonce", vote.nonce);
-  auto kind = outcome_from_word(reader.bytes("outcome", 32));
-  if (!kind) reader.refuse("an unknown outcome");
-  else vote.outcome.kind = *kind;
-  reader.id("result", vote.result);
-  const List& usage = reader.list("usage", 3);
-  std::int64_t* fields[] = {&vote.usage.wall_ms, &vote.usage.cpu_ms, &vote.usage.peak_memory_bytes};
-  if (usage.size() != 3) reader.refuse("usage has three numbers");
-  else
-    for (std::size_t i = 0; i < 3; ++i) {
-      const auto* number = usage[i].integer();
-      if (!number || *number < 0 || *number > max_bytes) reader.refuse("usage is out of range");
-      else *fields[i] = *number;
-    }
-  return reader.finish().ok();
-}
-
-Dict extra_value(const Extra& extra) {
-  Dict dict;
-  if (!extra.detail.empty()) dict["detail"] = extra.detail;
-  if (extra.inlined) {
-    List files;
-    for (const auto& file : extra.files) files.push_back(List{file.path, std::int64_t{file.executable}, file.content});
-    dict["files"] = std::move(files);
+void read_blocks(DictReader& reader, std::size_t most, std::vector<Bytes>& into) {
+  for (const auto& block : reader.list("blocks", most)) {
+    if (!block.bytes() || block.bytes()->size() > block_bytes) reader.refuse("a block has at most " + std::to_string(block_bytes) + " bytes");
+    else into.push_back(*block.bytes());
   }
-  if (!extra.stderr_tail.empty()) dict["stderr"] = extra.stderr_tail;
-  dict["v1"] = raw(extra.v1_hash);
-  return dict;
-}
-
-bool read_extra(const Value& value, Extra& extra) {
-  DictReader reader(value);
-  if (reader.has("detail")) extra.detail = reader.bytes("detail", 1024);
-  if (reader.has("files")) {
-    extra.inlined = true;
-    for (const auto& item : reader.list("files", 64)) {
-      const auto* parts = item.list();
-      if (!parts || parts->size() != 3 || !(*parts)[0].bytes() || !(*parts)[1].integer() || !(*parts)[2].bytes()) return false;
-      extra.files.push_back({*(*parts)[0].bytes(), *(*parts)[1].integer() == 1, *(*parts)[2].bytes()});
-    }
-  }
-  if (reader.has("stderr")) extra.stderr_tail = reader.bytes("stderr", max_tail_bytes);
-  reader.fixed("v1", extra.v1_hash);
-  return reader.finish().ok();
 }
 
 }  // namespace
@@ -283,11 +222,9 @@ struct FrameEncoder {
   Dict operator()(const VerdictMessage& m) { return signed_frame("verdict", m.verdict); }
   Dict operator()(const CreditMessage& m) { return {{"award", raw(m.credit.award)}, {"block", m.credit.block}, {"t", "credit"}}; }
   Dict operator()(const PaymentMessage& m) { return {{"block", m.payment.block}, {"t", "payment"}}; }
-  Dict operator()(const FraudMessage& m) {
-    List blocks;
-    for (const Bytes& block : m.fraud.blocks) blocks.emplace_back(block);
-    return {{"blocks", std::move(blocks)}, {"t", "fraud"}};
-  }
+  Dict operator()(const FraudMessage& m) { return {{"blocks", block_list(m.fraud.blocks)}, {"t", "fraud"}}; }
+  Dict operator()(const AskBlocksMessage& m) { return {{"from", static_cast<std::int64_t>(m.ask.from)}, {"t", "ask-blocks"}}; }
+  Dict operator()(const BlocksMessage& m) { return {{"blocks", block_list(m.blocks.blocks)}, {"t", "blocks"}}; }
   Dict operator()(const DoneMessage& m) {
     return {{"bytes", m.done.bytes}, {"certificate", raw(m.done.certificate)}, {"certificate v1", raw(m.done.certificate_v1)}, {"offer", raw(m.done.offer)}, {"result", raw(m.done.result)}, {"t", "done"}, {"v1", raw(m.done.v1_hash)}};
   }
@@ -359,11 +296,18 @@ Result<Message> decode_message(std::string_view frame) {
   }
   if (type == "fraud") {
     FraudNotice f;
-    for (const auto& block : r.list("blocks", most_fraud_blocks)) {
-      if (!block.bytes() || block.bytes()->size() > block_bytes) r.refuse("a block has at most " + std::to_string(block_bytes) + " bytes");
-      else f.blocks.push_back(*block.bytes());
-    }
+    read_blocks(r, most_fraud_blocks, f.blocks);
     return done(FraudMessage{std::move(f)});
+  }
+  if (type == "ask-blocks") {
+    AskBlocks a;
+    a.from = static_cast<std::uint64_t>(r.number("from", 0, max_seq));
+    return done(AskBlocksMessage{a});
+  }
+  if (type == "blocks") {
+    OwnBlocks o;
+    read_blocks(r, max_blocks_per_message, o.blocks);
+    return done(BlocksMessage{std::move(o)});
   }
   if (type == "done") {
     Done d;
@@ -400,18 +344,6 @@ Result<Message> decode_message(std::string_view frame) {
     return done(RefuseMessage{std::move(f)});
   }
   return fail(Code::invalid, "unknown message type '" + type + "'");
-}
-
-// --- a vote's commitment ---
-
-Hash commitment(const TaskId& task, UnitNumber unit, const AwardId& award, const NodeKey& farmer, const Vote& vote) {
-  Dict dict;
-  dict["award"] = raw(award);
-  dict["farmer"] = raw(farmer);
-  dict["task"] = raw(task);
-  dict["unit"] = static_cast<std::int64_t>(unit);
-  dict["vote"] = vote_value(vote);
-  return domain_hash("commitment", bencode::encode(dict));
 }
 
 }  // namespace tnode

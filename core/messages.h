@@ -118,6 +118,12 @@ struct PaymentNotice { Bytes block; };
 /// A proof of fraud (core/fraud.h), handed on to whoever may deal with its author.
 struct FraudNotice { std::vector<Bytes> blocks; };
 
+/// What do you have of my own chain, from that seq on? Always answered. Asked on each new channel: who was put back to an earlier state
+/// hears of it from his counterparties before he signs anything for them.
+struct AskBlocks { std::uint64_t from = 0; };
+/// Blocks of the asker's chain by ascending seq, each followed by the answerer's half of that payment; the first of them, when there are more.
+struct OwnBlocks { std::vector<Bytes> blocks; };
+
 /// The task is over: where the whole result is, so that farmers can keep it alive.
 struct Done {
   OfferId offer;
@@ -179,6 +185,8 @@ struct VerdictMessage { Signed verdict; };
 struct CreditMessage { Credit credit; };
 struct PaymentMessage { PaymentNotice payment; };
 struct FraudMessage { FraudNotice fraud; };
+struct AskBlocksMessage { AskBlocks ask; };
+struct BlocksMessage { OwnBlocks blocks; };
 struct DoneMessage { Done done; };
 struct MirroredMessage { Mirrored mirrored; };
 struct CloseMessage { Signed close; };
@@ -187,7 +195,7 @@ struct AskCertificateMessage { AskCertificate ask; };
 struct CertificateAtMessage { CertificateAt at; };
 using Message = std::variant<OfferMessage, BidMessage, AwardMessage, AcceptMessage, CommitMessage, CommitSetMessage,
                              RevealMessage, VerdictMessage, CreditMessage, DoneMessage, MirroredMessage, CloseMessage, RefuseMessage, AskCertificateMessage, CertificateAtMessage,
-                             PaymentMessage, FraudMessage>;
+                             PaymentMessage, FraudMessage, AskBlocksMessage, BlocksMessage>;
 
 Bytes encode_message(const Message& message);
 /// Canonical or refused.
@@ -209,6 +217,7 @@ inline constexpr std::size_t max_runtime_peers = 4;          ///< each is somebo
 inline constexpr std::size_t max_inline_bytes = 2048;        ///< a larger result is fetched from its swarm
 inline constexpr std::size_t max_units_per_message = 16;     ///< keeps a frame with extras below 16 KiB with inline_budget
 inline constexpr std::size_t inline_budget_bytes = 8 << 10;  ///< extras in one reveal message
+inline constexpr std::size_t max_blocks_per_message = 48;    ///< of 312 bytes: a frame holds no more
 inline constexpr std::size_t max_tail_bytes = 1024;          ///< stderr tail in a reveal
 
 }  // namespace tnode

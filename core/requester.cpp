@@ -118,6 +118,8 @@ void Requester::on(const MessageCame& event) {
     void operator()(const CertificateAtMessage&) {}
     void operator()(const PaymentMessage&) {}
     void operator()(const FraudMessage&) {}
+    void operator()(const AskBlocksMessage&) {}
+    void operator()(const BlocksMessage&) {}
   };
   std::visit(Visitor{*this, event.from}, event.message);
 }

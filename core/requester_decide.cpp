@@ -67,6 +67,12 @@ void Requester::end_leases() {
     if (record.lost || (record.state != AwardState::sent && record.state != AwardState::accepted)) continue;
     if (has_all_votes(record)) continue;
     const Peer& peer = peers_[record.award.farmer];
+    if (peer.caught) {
+      // Votes that are in still count, and are paid; for the rest others are asked.
+      if (record.votes.empty()) refuse(record.award.farmer, rename_id<Hash>(id), "lease_over", peer.refusal);
+      lose_award(record, peer.refusal, 0, std::nullopt);
+      continue;
+    }
     if (now_ >= record.lease_until_ms && awaited(record))
       lose_award(record, record.state == AwardState::sent ? "no answer to the award" : "the lease ended", peer.up ? record.award.lease_ms : 0, record.state == AwardState::sent ? Sight::no_show : Sight::timed_out);
     else if (!peer.up && now_ >= peer.left_ms + absence_grace_ms)

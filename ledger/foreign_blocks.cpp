@@ -15,11 +15,13 @@ Result<std::optional<Fraud>> Store::Impl::clash_of(const Block& block) const {
     if (*found && block_id(**found) != block_id(block)) relatives.push_back(**found);
     return {};
   };
-  auto at = [&](std::uint64_t place) { return relative("SELECT bytes FROM foreign_blocks WHERE key = ? AND seq = ?", [&](Statement& row) { row.number(static_cast<std::int64_t>(place)); }); };
-  Result<void> good = at(block.seq);
-  if (good && block.seq > 0) good = at(block.seq - 1);
-  if (good) good = at(block.seq + 1);
-  if (good && block.type == BlockType::hold) good = at(0);
+  auto at = [&](const char* place, std::uint64_t seq) { return relative(place, [&](Statement& row) { row.number(static_cast<std::int64_t>(seq)); }); };
+  constexpr const char* same = "SELECT bytes FROM foreign_blocks WHERE key = ? AND seq = ?";
+  Result<void> good = at(same, block.seq);
+  // The nearest on either side: what lies between need not be here, but time only runs one way.
+  if (good) good = at("SELECT bytes FROM foreign_blocks WHERE key = ? AND seq < ? ORDER BY seq DESC LIMIT 1", block.seq);
+  if (good) good = at("SELECT bytes FROM foreign_blocks WHERE key = ? AND seq > ? ORDER BY seq LIMIT 1", block.seq);
+  if (good && block.type == BlockType::hold) good = at(same, 0);
   const auto type = static_cast<std::int64_t>(block.type);
   if (good && !block.ref.is_zero())
     good = relative("SELECT bytes FROM foreign_blocks WHERE key = ? AND ref = ? AND type = ?", [&](Statement& row) { row.blob(block.ref.view()).number(type); });
@@ -29,17 +31,7 @@ Result<std::optional<Fraud>> Store::Impl::clash_of(const Block& block) const {
   }
   if (good && block.type == BlockType::hold) good = relative("SELECT bytes FROM foreign_blocks WHERE key = ? AND link = ?", [&](Statement& row) { row.blob(block_id(block).view()); });
   if (!good) return good.error();
-  auto proof = [&](std::vector<Block> blocks) -> std::optional<Fraud> {
-    auto rule = contradiction_of(blocks);
-    if (!rule) return std::nullopt;
-    return Fraud{block.key, *rule, std::move(blocks)};
-  };
-  for (std::size_t i = 0; i < relatives.size(); ++i)
-    if (auto pair = proof({relatives[i], block})) return pair;
-  for (std::size_t i = 0; i < relatives.size(); ++i)
-    for (std::size_t j = 0; j < i; ++j)
-      if (auto three = proof({relatives[i], relatives[j], block})) return three;
-  return std::optional<Fraud>();
+  return proof_among(relatives, block);
 }
 
 /// The part that both ways of keeping share: is it here already, is it signed, does it contradict. True when it is new.

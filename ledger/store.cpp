@@ -25,6 +25,7 @@ Result<void> Store::begin() {
   impl_->in_transaction = true;
   impl_->broken.reset();
   impl_->head_at_begin = impl_->head;
+  impl_->line_at_begin = impl_->options.line_micro;
   impl_->changed_holds.clear();
   return {};
 }
@@ -37,6 +38,7 @@ Result<void> Store::commit() {
     return committed;
   }
   impl_->in_transaction = false;
+  if (impl_->head != impl_->head_at_begin) impl_->note_last_seen();
   return {};
 }
 
@@ -45,6 +47,7 @@ void Store::rollback() {
   (void)impl_->database->run("ROLLBACK");  // SQLite may have rolled back by itself already
   impl_->in_transaction = false;
   impl_->head = impl_->head_at_begin;
+  impl_->options.line_micro = impl_->line_at_begin;
   for (auto change = impl_->changed_holds.rbegin(); change != impl_->changed_holds.rend(); ++change) {
     impl_->open_holds.erase(change->first);
     if (change->second) impl_->open_holds.emplace(change->first, *change->second);
@@ -66,6 +69,7 @@ Error Store::Impl::broke(const char* what) {
 // --- own blocks ---
 
 Result<Block> Store::Impl::append(Block block, Micro hold_amount) {
+  if (doubt != Doubt::none) return fail(Code::unavailable, "this node signs nothing yet: its chain may have gone on without this store");
   if (head && ends_segment(head->seq + 1)) {
     Block checkpoint;
     checkpoint.type = BlockType::checkpoint;
@@ -115,6 +119,11 @@ Result<Block> Store::Impl::append_one(Block block, Micro hold_amount) {
   if (auto good = check_block_shape(block); !good) return good.error();
   if (auto good = check_next_block(head ? &*head : nullptr, block, hold_amount, line); !good) return good.error();
   sign_block(block, *options.signer);
+  if (auto inserted = insert_own(block); !inserted) return inserted.error();
+  return block;
+}
+
+Result<void> Store::Impl::insert_own(const Block& block) {
   const Bytes bytes = encode_block(block);
   auto insert = database->prepare("INSERT INTO own (seq, id, type, counterparty, ref, link, amount, bytes, sum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
   insert.number(static_cast<std::int64_t>(block.seq)).blob(block_id(block).view()).number(static_cast<std::int64_t>(block.type)).blob(block.counterparty.view());
@@ -122,7 +131,7 @@ Result<Block> Store::Impl::append_one(Block block, Micro hold_amount) {
   if (insert.step() != SQLITE_DONE) return broke("write a block");
   head = block;
   follow_holds(block);
-  return block;
+  return {};
 }
 
 Result<Block> Store::hold(const NodeKey& payee, const Hash& ref, const Hash& evidence, Micro amount, TimeMs expiry_ms, TimeMs now) {
@@ -296,6 +305,14 @@ void Store::scan_halves(const std::function<void(const Block&)>& each) const {
       "SELECT f.bytes FROM foreign_blocks f WHERE (f.type = 4 AND EXISTS (SELECT 1 FROM own o WHERE o.link = f.id AND o.type = 5))"
       " OR (f.type = 5 AND EXISTS (SELECT 1 FROM own o WHERE o.id = f.link AND o.type = 4)) ORDER BY f.key, f.seq");
   while (row.row()) each(block_of_row(row.blob_at(0)));
+}
+
+Bytes Store::export_chain() const {
+  Bytes all;
+  auto row = impl_->database->prepare("SELECT bytes FROM own ORDER BY seq");
+  while (row.row()) all += row.blob_at(0);
+  scan_halves([&](const Block& half) { all += encode_block(half); });
+  return all;
 }
 
 std::optional<Block> Store::half_of(const Block& own) const {

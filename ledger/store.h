@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "core/chain.h"
+#include "core/chain_file.h"
 #include "core/fraud.h"
 #include "core/types.h"
 
@@ -26,10 +26,25 @@ class Store {
  public:
   /// Opens or makes the file, checks its version (`newer`), replays the own chain and compares every row (`invalid`, naming the block).
   /// One writer at a time (`unavailable` names the other's process). A read-only store works beside it, shows the moment of its opening
-  /// and writes nothing; begin() is not for it.
-  struct Options { std::string path; NodeKey key; const KeyPair* signer = nullptr; bool read_only = false; Micro line_micro = 1000 * credit_micro; };
+  /// and writes nothing; begin() is not for it. An empty store gets its GENESIS when the key is new, else it is in doubt.
+  struct Options { std::string path; NodeKey key; const KeyPair* signer = nullptr; bool read_only = false; Micro line_micro = 1000 * credit_micro; bool key_is_new = true; };
   static Result<std::unique_ptr<Store>> open(const Options& options, TimeMs now);
   ~Store();
+
+  // A chain that may have gone on without this store: what is signed at a place that was signed before is fraud. In doubt nothing is signed
+  // (`unavailable`), everything else works.
+  /// Why: there is no chain though the key is not new; there were more blocks here once; the file is a copy of the one that was here; somebody said so.
+  enum class Doubt { none, no_chain, older, copied, told };
+  Doubt doubt() const;
+  void distrust();
+  /// It is known that nothing is missing: from now on blocks are signed. An empty chain gets its GENESIS. Outside of a transaction.
+  Result<void> trust(TimeMs now);
+  /// `exists` when the own chain as somebody has it parts from the one that is here: then this key has signed twice at one place.
+  Result<void> check_agrees(const ChainReport& chain) const;
+  /// Own blocks that were signed before and are not here, with the halves that belong to them, as verify_chain_file() found them good; how many
+  /// were new. In doubt only. `exists` when the two chains part.
+  Result<std::uint64_t> take_own(const ChainReport& chain);
+
   /// A process has the store at `path` open for writing.
   static bool has_writer(const std::string& path);
 
@@ -79,10 +94,14 @@ class Store {
   /// Own blocks, oldest first, from seq `from`, at most `limit`.
   std::vector<Block> history(std::uint64_t from, std::size_t limit) const;
 
+  /// The own chain as a file of blocks (core/chain_file.h): all of it, then the halves of others.
+  Bytes export_chain() const;
   /// Halves of others in payments of the own chain: the DEBIT behind each CREDIT, the CREDIT on each DEBIT where it was seen. By their author and place.
   void scan_halves(const std::function<void(const Block&)>& each) const;
   /// The other half of one own CREDIT or DEBIT, where it is known.
   std::optional<Block> half_of(const Block& own) const;
+  /// What is here of another's chain from a seq on, at most `limit` blocks, each with the other half of its payment behind it where that is here.
+  std::vector<Block> blocks_for(const NodeKey& key, std::uint64_t from, std::size_t limit) const;
   /// What is here of another's chain, by seq.
   void scan_foreign(const NodeKey& key, const std::function<void(const Block&)>& each) const;
   const OpenHolds& open_holds() const;

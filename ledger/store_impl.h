@@ -1,8 +1,9 @@
-// The inside of the store, shared by its three files: opening and replay (store_open.cpp), the own chain and records (store.cpp),
-// blocks of others (foreign_blocks.cpp). Owned by Store; never seen outside ledger/.
+// The inside of the store, shared by its files: opening and replay (store_open.cpp), the own chain and records (store.cpp), blocks of others
+// (foreign_blocks.cpp), a chain that was restored (restored_chain.cpp). Owned by Store; never seen outside ledger/.
 #pragma once
 #include "core/chain.h"
 #include "ledger/sqlite.h"
+#include "ledger/last_seen.h"
 #include "ledger/store.h"
 
 namespace tnode {
@@ -11,6 +12,8 @@ struct Store::Impl {
   Options options;
   std::unique_ptr<Database> database;
   int lock = -1;
+  Doubt doubt = Doubt::none;
+  Micro line_at_begin = 0;
   bool in_transaction = false;
   std::optional<Error> broken;  // the first refusal of the disk in this transaction: SQLite may have rolled back by itself already
   std::optional<Block> head, head_at_begin;
@@ -28,6 +31,8 @@ struct Store::Impl {
   Result<void> replay_own();
   Result<void> check_foreign();
   Result<void> check_credits();
+  Doubt doubt_of(const std::optional<LastSeen>& last_seen) const;
+  Result<void> begin_chain(TimeMs now);
 
   // Reading: absent when there is none, an Error when the file cannot be read, so that "none" is never guessed.
   /// The block in column 0 of the first row.
@@ -42,6 +47,9 @@ struct Store::Impl {
   /// Appends to the own chain; the last place of a segment gets its CHECKPOINT first.
   Result<Block> append(Block block, Micro hold_amount);
   Result<Block> append_one(Block block, Micro hold_amount);
+  Result<void> insert_own(const Block& block);
+  /// Remembers beside the store how far it is; in doubt, what was remembered stands.
+  void note_last_seen() const;
   void follow_holds(const Block& block);
   Result<bool> keep(const Block& block);
   Result<void> insert_foreign(const Block& block);

@@ -188,6 +188,24 @@ Result<void> Store::Impl::check_credits() {
   return {};
 }
 
+Store::Doubt Store::Impl::doubt_of(const std::optional<LastSeen>& last_seen) const {
+  if (!head) return options.key_is_new ? Doubt::none : Doubt::no_chain;
+  if (!last_seen) return Doubt::none;
+  if (head->seq + 1 < last_seen->blocks) return Doubt::older;
+  auto row = database->prepare("SELECT id FROM own WHERE seq = ?");
+  if (!row.number(static_cast<std::int64_t>(last_seen->blocks) - 1).row() || row.blob_at(0) != last_seen->head.view()) return Doubt::older;
+  return last_seen->file.same_as(identity_of(options.path)) ? Doubt::none : Doubt::copied;
+}
+
+Result<void> Store::Impl::begin_chain(TimeMs now) {
+  Block genesis;
+  genesis.type = BlockType::genesis;
+  genesis.amount = options.line_micro;
+  genesis.time_ms = now;
+  auto written = append(genesis, 0);
+  return written ? Result<void>() : written.error();
+}
+
 Result<std::unique_ptr<Store>> Store::open(const Options& options, TimeMs now) {
   auto impl = std::make_unique<Impl>();
   impl->options = options;
@@ -195,17 +213,13 @@ Result<std::unique_ptr<Store>> Store::open(const Options& options, TimeMs now) {
     check(options.signer != nullptr && options.signer->key() == options.key, "a writer signs its own chain");
     if (auto locked = impl->take_lock(); !locked) return locked.error();
   }
+  const auto last_seen = read_last_seen(options.path);  // before the store: it is never ahead of what is durable
   for (auto step : {&Impl::open_database, &Impl::replay_own, &Impl::check_foreign, &Impl::check_credits})
     if (auto done = ((*impl).*step)(); !done) return done.error();
+  impl->doubt = impl->doubt_of(last_seen);
   std::unique_ptr<Store> store(new Store(std::move(impl)));
-  if (store->impl_->head || options.read_only) return store;
-  if (auto begun = store->begin(); !begun) return begun.error();
-  Block genesis;
-  genesis.type = BlockType::genesis;
-  genesis.amount = options.line_micro;
-  genesis.time_ms = now;
-  if (auto written = store->impl_->append(genesis, 0); !written) return written.error();
-  if (auto committed = store->commit(); !committed) return committed.error();
+  if (options.read_only || store->doubt() != Doubt::none) return store;
+  if (auto trusted = store->trust(now); !trusted) return trusted.error();
   return store;
 }
 

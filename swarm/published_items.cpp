@@ -20,10 +20,22 @@ void PublishedItems::publish(const std::string& salt, const Bytes& value, std::i
   // Called with what the DHT has now: the value is put in its place, signed here.
   session_.dht_put_item(
       public_key.bytes,
-      [wanted, value, seq, public_key = public_key, secret_key = secret_key](lt::entry& entry, std::array<char, 64>& signature, std::int64_t& entry_seq, const std::string& entry_salt) {
-        entry = wanted;
-        entry_seq = std::max(seq, entry_seq);  // equal bytes under the same number are a refresh
-        signature = lt::dht::sign_mutable_item(value, entry_salt, lt::dht::sequence_number(entry_seq), public_key, secret_key).bytes;
+      [this, wanted, value, seq, public_key = public_key, secret_key = secret_key](lt::entry& entry, std::array<char, 64>& signature, std::int64_t& entry_seq, const std::string& entry_salt) {
+        // What is there under a higher number is newer, though this node does not know it: it stays, and is told of.
+        Bytes there;
+        if (entry_seq > seq && entry.type() != lt::entry::undefined_t) lt::bencode(std::back_inserter(there), entry);
+        if (there.empty()) {
+          entry = wanted;
+          entry_seq = seq;  // equal bytes under the same number are a refresh
+        } else {
+          ItemFound newer;
+          std::copy(public_key.bytes.begin(), public_key.bytes.end(), reinterpret_cast<char*>(newer.key.bytes.data()));
+          newer.salt = entry_salt;
+          newer.seq = entry_seq;
+          newer.value = there;
+          report_(std::move(newer));
+        }
+        signature = lt::dht::sign_mutable_item(there.empty() ? value : there, entry_salt, lt::dht::sequence_number(entry_seq), public_key, secret_key).bytes;
       },
       salt);
 }

@@ -78,7 +78,7 @@ class Swarm {
   /// Stops seeding or fetching; files stay.
   void remove(const Hash& v2_hash);
   /// Publishes a value (bencoded, at most 1,000 bytes) under this node's key and `salt` in the DHT (BEP 44); reports ItemPublished. Nodes
-  /// forget it after two hours: to be said again.
+  /// forget it after two hours: to be said again. A value that is there under a higher `seq` stays, and is reported as ItemFound.
   void publish_item(const std::string& salt, Bytes value, std::int64_t seq);
   /// Looks another key's value up; reports ItemFound, perhaps more than once, the newest last.
   void find_item(const NodeKey& key, const std::string& salt);

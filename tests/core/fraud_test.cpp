@@ -97,7 +97,7 @@ TEST_CASE("neighbours_that_do_not_add_up_are_a_proof") {
   proves({hold, wrong(BlockType::release, 7, "b", [](Block& b) { b.held -= 1; })}, "does not add up");
   proves({hold, wrong(BlockType::checkpoint, 0, "", [](Block& b) { b.balance = 1; })}, "does not add up");
   proves({hold, wrong(BlockType::checkpoint, 0, "", [](Block& b) { b.prev = {}; })}, "prev");
-  proves({hold, wrong(BlockType::checkpoint, 0, "", [](Block& b) { b.time_ms = 1; })}, "backwards");
+  proves({hold, wrong(BlockType::checkpoint, 0, "", [](Block& b) { b.time_ms = 1; })}, "dated block 6 before block 5");
 }
 
 TEST_CASE("an_end_that_does_not_fit_its_hold_is_a_proof") {
@@ -153,4 +153,37 @@ TEST_CASE("what_proves_nothing_is_refused") {
   stranger.key = other.key(), stranger.counterparty = cheat.key();
   sign_block(stranger, other);
   CHECK_THAT(check_fraud({encode_block(a), encode_block(stranger)}).error().message, has_text("two keys"));
+}
+
+TEST_CASE("a_later_block_that_is_dated_earlier_is_a_proof") {
+  Block early = block_at(BlockType::hold, 3, 1, "a"), late = block_at(BlockType::hold, 9, 1, "b");
+  late.time_ms = early.time_ms - 1;
+  proves({early, late}, "dated block 9 before block 3");
+  late.time_ms = early.time_ms;
+  proves_nothing({early, late});
+}
+
+TEST_CASE("a_fraud_is_found_among_many_blocks") {
+  std::vector<Block> chain{block_at(BlockType::genesis, 0, 1000)};
+  for (int i = 0; i < 20; ++i) chain.push_back(after(chain.back(), BlockType::hold, 1, ("award " + std::to_string(i)).c_str()));
+  for (Block& block : chain) sign_block(block, cheat);
+  CHECK_FALSE(find_fraud(chain));
+  auto with = [&](const Block& block) {
+    auto blocks = chain;
+    blocks.push_back(block);
+    sign_block(blocks.back(), cheat);
+    auto found = find_fraud(blocks);
+    return found && check_fraud({encode_block(found->blocks.front()), encode_block(found->blocks.back())}).ok() ? found->rule : std::string("nothing");
+  };
+  CHECK_THAT(with(block_at(BlockType::hold, 7, 2, "fork")), has_text("two blocks with seq 7"));
+  CHECK_THAT(with(block_at(BlockType::hold, 40, 2, "award 3")), has_text("two HOLDs for one award"));
+  Block backdated = block_at(BlockType::hold, 40, 2, "later");
+  backdated.time_ms = 999;
+  CHECK_THAT(with(backdated), has_text("dated block 40 before block 20"));
+  Block wrong = after(chain[20], BlockType::credit, 5, "credit");
+  wrong.balance = 6;
+  CHECK_THAT(with(wrong), has_text("balance is"));
+  Block deep = block_at(BlockType::hold, 40, 5000, "deep");
+  deep.held = 5000;
+  CHECK_THAT(with(deep), has_text("below its line"));
 }

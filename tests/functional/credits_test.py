@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 
+import cheats
 import nodes
 from nodes import World, until
 
@@ -175,7 +176,7 @@ def an_imported_chain_is_evidence_against_its_fork(program):
         payee = world.farmer("payee", ["--slots", "0"])
         net = ["--listen", "127.0.0.1:0", "--peer", payee.listen]
         world.json_of(net + ["ledger", "pay", payee.key, "1"], home="payer")
-        nodes.shutil.copytree(world.path("payer"), world.path("copy"))
+        cheats.copied(world, "payer")
         for home, amount in (("payer", "2"), ("copy", "3")):
             world.json_of(net + ["ledger", "pay", payee.key, amount, "--wait", "100ms"], home=home)
             world.json_of(["ledger", "export", world.path(home + ".blocks")], home=home)
@@ -186,104 +187,10 @@ def an_imported_chain_is_evidence_against_its_fork(program):
         assert forked.returncode == 1 and json.loads(forked.stdout)["frauds_found"] > 0, forked
         audit = world.run(["ledger", "audit", first["key"], "--wait", "0s"], home="judge")
         assert audit.returncode == 1 and "two blocks with seq" in audit.stdout, audit
-        own = world.run(["ledger", "import", world.path("payer.blocks")], home="payer")
-        assert own.returncode == 1 and "this node's own chain" in own.stderr, own
-
-
-# --- cheats ---
-
-def exported(world, home):
-    path = world.path(home + ".blocks")
-    world.json_of(["ledger", "export", path], home=home)
-    data = open(path, "rb").read()
-    return [data[at:at + 312] for at in range(0, len(data), 312)]
-
-
-def fraud_frame(*blocks):
-    return (b"d6:blocksl" + b"".join(b"312:" + block for block in blocks) + b"e1:t5:fraude").hex()
-
-
-def stranger(world, name, peer, seed):
-    """A process with a key of its own that says any bytes to a node; it has tell() and met()."""
-    tool = os.path.join(os.path.dirname(world.program), "tests", "tnode_stranger")
-    process = world.start(name, [tool, bytes([seed] * 32).hex(), "127.0.0.1:0", peer], stdin=subprocess.PIPE)
-    process.met = lambda: "up " in process.stdout()
-
-    def tell(frame):
-        process.process.stdin.write(frame.encode() + b"\n")
-        process.process.stdin.flush()
-    process.tell = tell
-    until(process.met, "the stranger has a channel")
-    return process
-
-
-def fork_of(world, payee):
-    """A home that was copied and went on twice: its key, the frauds's two blocks."""
-    net = ["--listen", "127.0.0.1:0", "--peer", payee.listen]
-    world.json_of(net + ["ledger", "pay", payee.key, "1"], home="cheat")
-    nodes.shutil.copytree(world.path("cheat"), world.path("copy"))
-    world.json_of(net + ["ledger", "pay", payee.key, "2"], home="cheat")
-    return world.json_of(["key", "show"], home="cheat")["key"], net
-
-
-def a_fork_is_found_told_to_counterparties_and_refused_by_all(program):
-    with World(program) as world:
-        victim = world.farmer("victim")
-        friend = world.farmer("friend", peers=[victim.listen])
-        key, net = fork_of(world, victim)
-        assert world.json_of(["ledger", "audit", key, "--wait", "0s"], home="friend")["fraud"] is None
-        world.json_of(net + ["ledger", "pay", victim.key, "3", "--wait", "2s"], home="copy")  # a second block at the same place
-        knows = lambda home: world.run(["-o", "json", "ledger", "audit", key, "--wait", "0s"], home=home)
-        for home in ("victim", "friend"):
-            until(lambda: knows(home).returncode == 1, f"{home} has the proof")
-            fraud = json.loads(knows(home).stdout)["fraud"]
-            assert "two blocks with seq" in fraud["rule"] and len(fraud["blocks"]) == 2 and fraud["blocks"][0] != fraud["blocks"][1], fraud
-        # Everyone refuses the key from now on: one that only heard of it, one that comes later, and after a restart.
-        late = world.farmer("late", peers=[friend.listen])
-        until(lambda: knows("late").returncode == 1, "a node that comes later is told")
-        for farmer in (friend, late):
-            farmer.stop()
-        again = world.farmer("late-again", home="late")
-        options = ["--set", "quorum.agree=1", "--set", "timeouts.queue=2s"]
-        status, answer, requester = world.seed("cheat", world.task("trade", TASK), options, peers=[again.listen])
-        assert status in (4, 6) and answer["paid_micro"] == 0, (status, answer, requester.stderr())
-        assert again.events("declined") and again.events("declined")[0]["reason"] == "caught", again.stdout()
-        honest, answer, requester = world.seed("honest", world.task("trade", TASK), options, peers=[again.listen])
-        assert honest == 0, requester.stderr()
-
-
-def a_false_accusation_costs_its_sender_alone(program):
-    with World(program) as world:
-        judge = world.farmer("judge")
-        net = ["--listen", "127.0.0.1:0", "--peer", judge.listen]
-        paid = world.json_of(net + ["ledger", "pay", judge.key, "1"], home="accused")
-        accused = world.json_of(["key", "show"], home="accused")["key"]
-        blocks = exported(world, "accused")
-        forged = blocks[2][:216] + bytes([blocks[2][216] ^ 1]) + blocks[2][217:]
-        wrong = {"honest blocks": (blocks[1], blocks[2]), "the same block twice": (blocks[1], blocks[1]), "a forged signature": (blocks[2], forged), "one block": (blocks[1],)}
-        for number, (what, proof) in enumerate(wrong.items()):
-            liar = stranger(world, f"liar{number}", judge.listen, 0x40 + number)
-            liar.tell(fraud_frame(*proof))
-            until(lambda: "down " in liar.stdout(), f"a liar with {what} is let go")
-            assert b"false_proof" in bytes.fromhex([l for l in liar.stdout().splitlines() if l.startswith("message") and "66616c73655f70726f6f66" in l][0].split()[2])
-            liar.stop()
-            assert world.run(["ledger", "audit", accused, "--wait", "0s"], home="judge").returncode == 0, what
-        assert world.json_of(net + ["ledger", "pay", judge.key, "1"], home="accused")["receipt"] and paid["receipt"]
-        assert judge.running()
-
-
-def anybody_may_hand_over_a_proof_that_holds(program):
-    with World(program) as world:
-        payee = world.farmer("payee", ["--slots", "0"])
-        key, net = fork_of(world, payee)
-        payee.stop()
-        world.json_of(["--listen", "127.0.0.1:0", "ledger", "pay", payee.key, "3", "--wait", "100ms"], home="copy")
-        here, there = exported(world, "cheat"), exported(world, "copy")
-        judge = world.farmer("judge", ["--slots", "0"])
-        witness = stranger(world, "witness", judge.listen, 0x50)
-        witness.tell(fraud_frame(here[3], there[3]))
-        until(lambda: world.run(["ledger", "audit", key, "--wait", "0s"], home="judge").returncode == 1, "the judge is convinced")
-        assert "down " not in witness.stdout()
+        own = world.json_of(["ledger", "import", world.path("payer.blocks")], home="payer")
+        assert own["new_blocks"] == 0 and not own["restored"], own
+        parted = world.run(["ledger", "import", world.path("copy.blocks")], home="payer")
+        assert parted.returncode == 1 and "parts in two" in parted.stderr, parted
 
 
 # --- audits over the swarm ---
@@ -352,9 +259,6 @@ if __name__ == "__main__":
         a_payment_reaches_its_payee_at_once_or_when_it_is_met,
         a_forecast_says_what_is_left_at_this_pace,
         an_imported_chain_is_evidence_against_its_fork,
-        a_fork_is_found_told_to_counterparties_and_refused_by_all,
-        a_false_accusation_costs_its_sender_alone,
-        anybody_may_hand_over_a_proof_that_holds,
         a_stranger_audits_a_chain_from_the_swarm_and_fetches_nothing_twice,
         a_head_that_nobody_took_keeps_no_node_from_leaving_and_is_put_at_the_next_start,
     ])

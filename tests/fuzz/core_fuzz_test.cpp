@@ -4,6 +4,7 @@
 #include "core/amount.h"
 #include "core/block.h"
 #include "core/certificate.h"
+#include "core/key_backup.h"
 #include "core/magnet.h"
 #include "core/messages.h"
 #include "core/result_manifest.h"
@@ -126,6 +127,22 @@ TEST_CASE("fuzz_signed_bodies_survive_decode_and_encode") {
     read |= reads_back(input, decode_reveal);
     read |= reads_back(input, decode_verdict);
     return read;
+  });
+}
+
+TEST_CASE("fuzz_backups_of_keys_have_one_form") {
+  const KeyPair key = KeyPair::from_seed({1});
+  Block genesis;
+  genesis.key = key.key();
+  sign_block(genesis, key);
+  const ScryptCost cheap{4, 8, 1};
+  const std::vector<std::string> corpus{seal_key(key, {}, "passphrase", {}, {}, cheap), seal_key(key, {12, {}, genesis}, "passphrase", {}, {}, cheap)};
+  run_campaign({corpus, {" ", "\n", "-", "tnode key backup", "0", "99999999999999999999"}, false, 20'000}, [&](const std::string& input) {
+    auto backup = read_key_backup(input);
+    // What reads back opens to the key that it names, or not at all.
+    if (backup && backup->cost.log2_n <= 8 && backup->cost.r <= 8)
+      if (auto opened = open_key_backup(*backup, "passphrase")) CHECK(opened->key() == key.key());
+    return backup.ok();
   });
 }
 

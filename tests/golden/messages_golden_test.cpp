@@ -64,6 +64,8 @@ std::vector<std::pair<std::string, Message>> sample_messages() {
   all.emplace_back("mirrored", MirroredMessage{{named<ResultId>("whole")}});
   all.emplace_back("payment", PaymentMessage{{encode_block(hold)}});
   all.emplace_back("fraud", FraudMessage{{{encode_block(hold), encode_block(hold)}}});
+  all.emplace_back("ask-blocks", AskBlocksMessage{{1023}});
+  all.emplace_back("blocks", BlocksMessage{{std::vector<Bytes>(max_blocks_per_message, encode_block(hold))}});
   all.emplace_back("close", CloseMessage{sign_body(key, close_domain, encode(Close{award.offer}))});
   all.emplace_back("refuse", RefuseMessage{{named<Hash>("award"), "over_line", "we let a requester be at most 1000 credits below zero"}});
   return all;

@@ -1,8 +1,11 @@
-// Ends the power at every operation of every disk in a story of two traders, tears what was not synced in many ways, ends it again while
-// the store recovers, refuses operations with EIO and ENOSPC, and lets an old copy of a store go on. After each, both trade to the end and
-// the laws must hold. Prints what it tried; the first broken law ends it with status 3.
+// Ends the power at every operation of every disk in a story of two traders, tears what was not synced in many ways, ends it again at every
+// moment of the recovery, refuses operations with EIO and ENOSPC, and lets an old copy of a store go on. The story has awards, payments, a proof
+// of fraud that is found and handed on, a chain that is imported, stores that are lost or put back and catch up, and a CHECKPOINT. After each
+// fault both trade to the end and the laws must hold. Prints what it tried; the first broken law ends it with status 3.
 //
-//   ledger_crashes [--least POINTS] [--seed N]
+//   ledger_crashes [--least POINTS] [--seed N] [--thin N]
+//
+// Of the moments in a recovery one in N is tried, drawn by the seed; --thin 1 tries them all.
 #include <sqlite3.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,6 +14,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <map>
+#include <memory>
 
 #include "tests/ledger/crashes/traders.h"
 
@@ -21,7 +26,7 @@ namespace {
 
 constexpr int workers = 2;
 constexpr int variants = 9;               // of what becomes of writes that were not synced: all kept, none, some, then torn in various ways
-constexpr std::size_t restart_every = 7;  // steps after which a trader is closed in good order, so that checkpoints happen too
+constexpr std::size_t restart_every = 7;  // steps after which a trader is closed in good order, so that the log is written back too
 
 /// For the stores' lock files, which are real ones.
 struct TempFolder {
@@ -43,6 +48,7 @@ struct Moment {
   int who;
   enum class What { open, step, close } what;
   std::size_t operations;
+  std::uint64_t blocks_after = 0;  ///< of the own chain, after a step
 };
 
 void act(Traders& traders, const Moment& moment) {
@@ -52,32 +58,56 @@ void act(Traders& traders, const Moment& moment) {
 }
 
 /// The story without any fault, step by step.
-std::vector<Moment> tell_story(const std::string& folder) {
-  std::vector<Moment> story;
-  Traders traders(folder, {});
-  auto happen = [&](int who, Moment::What what) {
-    Moment moment{traders.snapshot(), who, what, traders.disk(who).operations()};
-    act(traders, moment);
-    moment.operations = traders.disk(who).operations() - moment.operations;
-    story.push_back(std::move(moment));
-  };
-  for (int who : {0, 1}) happen(who, Moment::What::open);
-  std::size_t steps = 0;
-  for (int who; (who = traders.next()) >= 0;) {
-    happen(who, Moment::What::step);
-    if (++steps % restart_every != 0) continue;
-    happen(who, Moment::What::close);
-    happen(who, Moment::What::open);
-  }
-  traders.judge();
-  return story;
-}
+class Teller {
+ public:
+  Teller(std::string folder, const Traders::Snapshot& begin) : folder_(std::move(folder)), traders_(std::make_unique<Traders>(folder_, begin)) {}
 
-struct Counts { long cuts = 0, recovery_cuts = 0, refusals = 0, forks = 0; };
+  /// `losses`: after so many steps a store is gone, or an earlier state of it is back.
+  std::vector<Moment> tell(const std::map<std::size_t, int>& losses) {
+    for (int who : {0, 1}) happen(who, Moment::What::open);
+    std::size_t steps = 0;
+    for (int who; (who = traders_->next()) >= 0;) {
+      happen(who, Moment::What::step);
+      if (++steps == most_steps) throw Violation("the story never ends");
+      if (auto loss = losses.find(steps); loss != losses.end()) lose(loss->second);
+      if (steps % restart_every != 0) continue;
+      happen(who, Moment::What::close);
+      happen(who, Moment::What::open);
+    }
+    traders_->judge();
+    return std::move(story_);
+  }
+
+ private:
+  void happen(int who, Moment::What what) {
+    Moment moment{traders_->snapshot(), who, what, traders_->disk(who).operations()};
+    act(*traders_, moment);
+    moment.operations = traders_->disk(who).operations() - moment.operations;
+    if (what == Moment::What::step) moment.blocks_after = traders_->store(who).balance().blocks;
+    story_.push_back(std::move(moment));
+  }
+
+  /// The first node finds the store that it had after its first steps, the second none at all.
+  void lose(int who) {
+    const auto after = put_back(*traders_, who, who == 0 ? story_[earlier].before.images[who] : Image{});
+    traders_.reset();  // its disks make room for those of the new world
+    traders_ = std::make_unique<Traders>(folder_, after);
+    check(traders_->open(1 - who), "a healthy disk");
+    happen(who, Moment::What::open);
+    traders_->meet(true);
+  }
+
+  static constexpr std::size_t earlier = 5, most_steps = 200;
+  std::string folder_;
+  std::unique_ptr<Traders> traders_;
+  std::vector<Moment> story_;
+};
+
+struct Counts { long cuts = 0, recovery_cuts = 0, recovery_moments = 0, refusals = 0, forks = 0; };
 
 class Judge {
  public:
-  Judge(std::string folder, std::uint64_t seed) : folder_(std::move(folder)), dice_(seed) {}
+  Judge(std::string folder, std::uint64_t seed, std::uint64_t thin) : folder_(std::move(folder)), dice_(seed), thin_(thin) {}
 
   /// Brings a world to life again in which `who` finds `image` on its platter, and judges it at the end.
   void live_on(const Moment& moment, const Image& image, bool deliver, const std::string& fault) {
@@ -125,10 +155,7 @@ class Judge {
       const std::string fault = "power cut before operation " + std::to_string(i / variants) + ", variant " + std::to_string(i % variants);
       live_on(moment, image, dice_() % 2, fault);
       ++counts.cuts;
-      // The power goes again while the store recovers: at one moment of it, torn anew.
-      const Image again = cut_in_recovery(moment.who, image);
-      live_on(moment, again, dice_() % 2, fault + ", and again in recovery");
-      ++counts.recovery_cuts;
+      cut_in_recovery(moment, image, fault);
     }
   }
 
@@ -179,39 +206,70 @@ class Judge {
     check(other.begin().ok(), "a healthy disk");
     (void)other.keep_foreign(*rival);
     (void)other.commit();
-    if (other.frauds().empty()) throw Violation("a fork at seq " + std::to_string(rival->seq) + " was not noticed");
+    if (!other.fraud_of(key_of_trader(who).key())) throw Violation("a fork at seq " + std::to_string(rival->seq) + " was not noticed");
     ++counts.forks;
   }
 
   Counts counts;
 
  private:
-  Image cut_in_recovery(int who, const Image& image) {
-    FaultyDisk disk(folder_ + "/" + std::to_string(who), image);
+  /// The power goes again while the store is opened, caught up where it has to be, and closed: at any moment of it, torn anew.
+  void cut_in_recovery(const Moment& moment, const Image& image, const std::string& fault) {
+    std::vector<Image> again;
     {
-      Store::Options options;
-      options.path = folder_ + "/" + std::to_string(who);
-      options.key = key_of_trader(who).key();
-      options.signer = &key_of_trader(who);
-      auto store = Store::open(options, 1);
-      if (!store) throw Violation("a store is not opened again: " + store.error().message);
-    }  // closing it writes the log back into the file: part of what may be cut
-    if (disk.operations() == 0) return image;
-    return disk.after_power_cut(dice_() % disk.operations(), Unsynced::any_torn, dice_);
+      Traders::Snapshot after = moment.before;
+      after.images[moment.who] = image;
+      Traders traders(folder_, after);
+      check(traders.open(moment.who), "a healthy disk");
+      traders.close(moment.who);  // closing writes the log back into the file: part of what may be cut
+      FaultyDisk& disk = traders.disk(moment.who);
+      for (std::size_t at = 0; at < disk.operations(); ++at) {
+        ++counts.recovery_moments;
+        if (dice_() % thin_ == 0) again.push_back(disk.after_power_cut(at, dice_() % 4 ? Unsynced::any_torn : Unsynced::lost, dice_));
+      }
+    }
+    for (const Image& each : again) {
+      live_on(moment, each, dice_() % 2, fault + ", and again in recovery");
+      ++counts.recovery_cuts;
+    }
   }
 
   std::string folder_;
   std::mt19937_64 dice_;
+  std::uint64_t thin_;
   std::vector<Image> images_;
 };
 
-int work(const std::vector<Moment>& story, int worker, std::uint64_t seed, long least, int report) {
+/// What the program was asked for.
+struct Wishes { long least = 0; std::uint64_t seed = 1, thin = 12; };
+
+struct Stories { std::vector<Moment> whole, checkpoint; };
+
+/// The moments of a story at which a segment ends: the step that writes the CHECKPOINT, and its neighbours.
+std::vector<Moment> around_the_checkpoint(const std::vector<Moment>& story) {
+  std::vector<Moment> few;
+  for (const Moment& moment : story)
+    if (moment.who == 0 && moment.what == Moment::What::step && moment.blocks_after + 2 >= segment_blocks && moment.blocks_after <= segment_blocks + 3) few.push_back(moment);
+  check(few.size() >= 2, "the story leads over the end of a segment");
+  return few;
+}
+
+int work(const Stories& stories, int worker, const Wishes& wishes, int report) {
   TempFolder dir;
-  Judge judge(dir.path, seed + static_cast<std::uint64_t>(worker));
+  Judge judge(dir.path, wishes.seed + static_cast<std::uint64_t>(worker), wishes.thin);
   auto tried = [&] { return judge.counts.cuts + judge.counts.recovery_cuts + judge.counts.refusals; };
+  const auto& story = stories.whole;
+  auto mine = [&](std::size_t i) { return i % workers == static_cast<std::size_t>(worker); };
   try {
-    for (int round = 0; round == 0 || tried() < least / workers; ++round)
-      for (std::size_t i = static_cast<std::size_t>(worker); i < story.size(); i += workers) {
+    for (std::size_t i = 0; i < stories.checkpoint.size(); ++i) {
+      if (!mine(i)) continue;
+      judge.cut_everywhere(stories.checkpoint[i]);
+      judge.judge_images(stories.checkpoint[i]);
+      judge.refuse_everywhere(stories.checkpoint[i]);
+    }
+    for (int round = 0; round == 0 || tried() < wishes.least / workers; ++round)
+      for (std::size_t i = 0; i < story.size(); ++i) {
+        if (!mine(i) || (round > 0 && tried() >= wishes.least / workers)) continue;
         judge.cut_everywhere(story[i]);
         judge.judge_images(story[i]);
         if (round > 0) continue;
@@ -227,32 +285,38 @@ int work(const std::vector<Moment>& story, int worker, std::uint64_t seed, long 
   return write(report, &judge.counts, sizeof judge.counts) == sizeof judge.counts ? 0 : 1;
 }
 
+/// Stores are lost in the middle of the whole story: the first node's is put back to what it was, the second's is gone.
+const std::map<std::size_t, int> losses{{12, 0}, {19, 1}};
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  long least = 0;
-  std::uint64_t seed = 1;
+  Wishes wishes;
   for (int i = 1; i + 1 < argc; i += 2) {
-    if (std::strcmp(argv[i], "--least") == 0) least = std::atol(argv[i + 1]);
-    else if (std::strcmp(argv[i], "--seed") == 0) seed = std::strtoull(argv[i + 1], nullptr, 10);
+    if (std::strcmp(argv[i], "--least") == 0) wishes.least = std::atol(argv[i + 1]);
+    else if (std::strcmp(argv[i], "--seed") == 0) wishes.seed = std::strtoull(argv[i + 1], nullptr, 10);
+    else if (std::strcmp(argv[i], "--thin") == 0) wishes.thin = std::max(1ULL, std::strtoull(argv[i + 1], nullptr, 10));
     else return 2;
   }
-  std::vector<Moment> story;
+  Stories stories;
   try {
     TempFolder dir;
-    story = tell_story(dir.path);
+    stories.whole = Teller(dir.path, {}).tell(losses);
+    const auto long_ago = near_a_checkpoint(dir.path);
+    stories.checkpoint = around_the_checkpoint(Teller(dir.path, long_ago).tell({}));
   } catch (const Violation& violation) {
     std::printf("violation: without any fault: %s\n", violation.what());
     return 3;
   }
   std::size_t operations = 0;
-  for (const Moment& moment : story) operations += moment.operations;
+  for (const auto* story : {&stories.whole, &stories.checkpoint})
+    for (const Moment& moment : *story) operations += moment.operations;
   int reports[2];
   if (pipe(reports) != 0) return 1;
   std::vector<pid_t> children;
   for (int worker = 0; worker < workers; ++worker) {
     const pid_t child = fork();
-    if (child == 0) _exit(work(story, worker, seed, least, reports[1]));
+    if (child == 0) _exit(work(stories, worker, wishes, reports[1]));
     children.push_back(child);
   }
   int worst = 0;
@@ -266,10 +330,10 @@ int main(int argc, char** argv) {
   for (int worker = 0; worker < workers; ++worker) {
     Counts part;
     if (read(reports[0], &part, sizeof part) != sizeof part) return 1;
-    all.cuts += part.cuts, all.recovery_cuts += part.recovery_cuts, all.refusals += part.refusals, all.forks += part.forks;
+    all.cuts += part.cuts, all.recovery_cuts += part.recovery_cuts, all.recovery_moments += part.recovery_moments, all.refusals += part.refusals, all.forks += part.forks;
   }
   const long points = all.cuts + all.recovery_cuts + all.refusals;
-  std::printf("seed %llu: %zu steps with %zu disk operations; %ld power cuts, %ld more during recovery, %ld refused operations: %ld points; %ld forks noticed; no law broken\n", static_cast<unsigned long long>(seed),
-              story.size(), operations, all.cuts, all.recovery_cuts, all.refusals, points, all.forks);
-  return points >= least ? 0 : 1;
+  std::printf("seed %llu: %zu steps with %zu disk operations; %ld power cuts, %ld more at %ld moments of recovery, %ld refused operations: %ld points; %ld forks noticed; no law broken\n",
+              static_cast<unsigned long long>(wishes.seed), stories.whole.size() + stories.checkpoint.size(), operations, all.cuts, all.recovery_cuts, all.recovery_moments, all.refusals, points, all.forks);
+  return points >= wishes.least ? 0 : 1;
 }

@@ -42,3 +42,7 @@ planted_bug(ref_ignored "(two CREDITs on one DEBIT|balances add up to|credited b
   store.cpp "auto by_debit = impl_->database->prepare(\"SELECT bytes FROM own WHERE link = ? AND type = 5\")" "auto by_debit = impl_->database->prepare(\"SELECT bytes FROM own WHERE link = ? AND type = 0\")"
   store.cpp "ref = ? AND counterparty = ? AND type = 5" "ref = ? AND counterparty = ? AND type = 0"
   store_open.cpp "CREATE UNIQUE INDEX credit_of" "CREATE INDEX credit_of")
+planted_bug(doubt_ignored "a store in doubt signs"
+  store.cpp "if (doubt != Doubt::none) return" "if (doubt == Doubt::copied) return")
+planted_bug(proof_not_kept "(has lost a proof of fraud|never ends)"
+  foreign_blocks.cpp "newly_caught.push_back(fraud.key);" "database->run(\"DELETE FROM frauds\").ok();")

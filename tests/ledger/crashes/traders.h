@@ -1,5 +1,6 @@
 // Two nodes that owe each other deals, each with the real store on a faulty disk, as the node's loop uses it: one transaction a turn,
 // messages only after its commit, a record (the outbox) for what must be said until it is answered, everything said again on meeting.
+// Beside that one of them hears of a cheat and tells the other, one imports a stranger's chain, and stores are lost and come back.
 #pragma once
 #include <deque>
 #include <memory>
@@ -29,10 +30,11 @@ class Traders {
     Image images[2];
     std::deque<Frame> wire;
     std::set<BlockId> said[2];
+    Bytes published[2];  ///< while a node's chain is in doubt: what others have of it
   };
   Traders(const std::string& folder, const Snapshot& from);
 
-  /// Opens a node's store. False when its disk refused; a store that is damaged is a violation.
+  /// Opens a node's store; one in doubt catches up and is trusted again. False when its disk refused; a store that is damaged is a violation.
   bool open(int who);
   void close(int who) { stores_[who].reset(); }
   bool is_open(int who) const { return stores_[who] != nullptr; }
@@ -55,6 +57,10 @@ class Traders {
  private:
   bool take(Store& store, int who, const Frame& frame);
   bool begin_deal(Store& store, int who, std::size_t deal);
+  bool catch_up(int who);
+  bool hear_of_cheat(Store& store);
+  bool import_stranger(Store& store);
+  bool errand_left(int who) const;
   void say(int from, Frame frame);
   std::optional<std::size_t> untouched_deal(int who) const;
 
@@ -64,7 +70,13 @@ class Traders {
   std::deque<Frame> wire_;
   std::vector<Frame> due_;  // to be said once the transaction is durable
   std::set<BlockId> said_[2];
+  Bytes published_[2];
 };
+
+/// What becomes of a world in which `who` finds an older state of its store, or none (`image`), and knows that this may be so.
+Traders::Snapshot put_back(Traders& traders, int who, const Image& image);
+/// A world in which the first node's chain is just below the end of a segment, where a CHECKPOINT belongs.
+Traders::Snapshot near_a_checkpoint(const std::string& folder);
 
 const KeyPair& key_of_trader(int who);
 
