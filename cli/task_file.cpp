@@ -14,12 +14,11 @@
 #include "cli/bundle_disk.h"
 #include "cli/quantities.h"
 #include "cli/task_file_keys.h"
+#include "cli/task_file_runtime.h"
 #include "cli/task_file_warm.h"
 #include "core/amount.h"
 #include "core/bundle_paths.h"
 #include "core/messages.h"
-#include "core/runtime.h"
-#include "core/torrent.h"
 
 namespace tnode {
 namespace fs = std::filesystem;
@@ -41,7 +40,7 @@ std::string name_of_folder(const std::string& folder) {
 
 class Reader {
  public:
-  Reader(std::string folder, TaskFileResult& result) : folder_(std::move(folder)), problems_(result.problems), warnings_(result.warnings) {}
+  Reader(std::string folder, TaskFileResult& result) : folder_(std::move(folder)), said_(result), problems_(result.problems), warnings_(result.warnings) {}
 
   TaskFile read(const TreeNode& root) {
     task_.terms.name = name_of_folder(folder_);
@@ -187,42 +186,8 @@ class Reader {
   }
 
   void runtime(const TreeNode* node) {
-    const char* what = "'host', or a root file system by its magnet link or .torrent";
     std::string given;
-    if (!node || !text(*node, what, given) || given == "host") return;
-    if (given.ends_with(".torrent") && !given.starts_with("magnet:")) return runtime_torrent(*node, given);
-    if (!given.starts_with("magnet:")) {
-      const auto near = nearest_word(given, {"host"});
-      return complain(*node, "expected " + std::string(what) + ", not " + quoted_name(given) + (near.empty() ? "" : "; did you mean 'host'?"));
-    }
-    const auto link = magnet(*node);
-    if (!link) return;
-    task_.spec.runtime = format_magnet(Magnet{link->v2_hash, {}, "", {}});
-    task_.terms.runtime_peers = link->peers;
-    if (link->peers.size() > max_runtime_peers) {
-      task_.terms.runtime_peers.resize(max_runtime_peers);
-      warnings_.push_back(node->problem("farmers are told of the first " + std::to_string(max_runtime_peers) + " x.pe addresses of a runtime"));
-    }
-  }
-
-  void runtime_torrent(const TreeNode& node, const std::string& given) {
-    auto bytes = read_file((fs::path(folder_) / given).lexically_normal().string());
-    if (!bytes) return complain(node, bytes.error().code == Code::not_found ? "there is no file " + quoted_name(given) : bytes.error().message);
-    auto torrent = parse_canonical_torrent(*bytes);
-    if (!torrent || !torrent->name.starts_with("tnode-runtime-")) return complain(node, quoted_name(given) + " is no torrent of a runtime; `tnode runtime pack` makes one");
-    task_.spec.runtime = runtime_link(rename_id<RuntimeId>(torrent->v2_hash));
-  }
-
-  std::optional<Magnet> magnet(const TreeNode& node) {
-    auto link = parse_magnet(node.text);
-    if (!link) {
-      complain(node, link.error().message);
-    } else if (link->v2_hash.is_zero()) {
-      complain(node, "this magnet link has no v2 hash (xt=urn:btmh:1220…); the 20 bytes of a v1 hash do not name content safely");
-    } else {
-      return std::move(*link);
-    }
-    return std::nullopt;
+    if (node && text(*node, runtime_forms, given)) read_runtime(*node, given, folder_, task_, said_);
   }
 
   void inputs(const TreeNode* node) {
@@ -246,7 +211,7 @@ class Reader {
     if (source.empty()) return complain(*from, "the path is empty");
     if (to && !text(*to, "a name below in/", target)) return;
     if (source.starts_with("magnet:")) {
-      auto link = magnet(*from);
+      auto link = read_magnet(*from, problems_);
       if (!to) return complain(item, "an input by magnet link needs 'to', its name below in/: {from: \"magnet:…\", to: data}");
       if (!link || !take_target(*to, target)) return;
       if (task_.linked_inputs.size() == max_foreign_inputs) return complain(item, "more than " + std::to_string(max_foreign_inputs) + " inputs by magnet link");
@@ -445,6 +410,7 @@ class Reader {
   }
 
   std::string folder_;
+  TaskFileResult& said_;
   std::vector<TaskFileProblem>&problems_, &warnings_;
   TaskFile task_;
   std::vector<std::string> targets_;             // "in/…" of every input so far

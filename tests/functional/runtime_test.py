@@ -282,7 +282,7 @@ def offers_alone_bring_no_more_than_the_cache_holds(program):
         farmer = farm(net, "farmer", options=["--runtime-cache", "50MiB"])
         # Bids that no award follows: it would take a second farmer.
         for number in range(3):
-            make_tree(f"{net.dir}/tree{number}", motto=f"motto {number}", ballast=13 << 20)
+            make_tree(f"{net.dir}/tree{number}", motto=f"motto {number}", ballast=18 << 20)
             runtime = pack(net, "requester", f"{net.dir}/tree{number}")["runtime_id"]
             seed = ask(net, "never", runtime, [farmer], number=number, queue="60s")
             if number < 2:
