@@ -21,6 +21,10 @@ ChainPublisher::ChainPublisher(Node& node) : node_(node) {
     if (!bundle) break;  // made again, with the same name and content but for halves that came since
     node_.offer(*bundle, Node::Twin::no);
   }
+  if (bundled_ > 0 && node_.store().balance().blocks == bundled_) head_ = PublishedHead{node_.store().history(bundled_ - 1, 1).front(), segment_before(bundled_)};
+  // The head that the DHT has names what was made last.
+  if (auto record = node_.store().get(segment_bucket, open_segment); record && record->size() == 32)
+    if (auto bundle = find_bundle(node_.home().segment_dir(*Hash::from_bytes(*record)))) serve_open(0, *bundle);
   node_.later(0, [this] { look(); });
 }
 
@@ -39,11 +43,14 @@ void ChainPublisher::look() {
   node_.later(publish_every_ms, [this] { look(); });
 }
 
+bool ChainPublisher::putting() const { return said_ms_ != 0 && node_.now() < said_ms_ + put_wait_ms && published_ < bundled_; }
+
 void ChainPublisher::advance() {
-  if (node_.store().doubt() != Store::Doubt::none) return;  // what is here may not be all
-  const std::uint64_t blocks = node_.store().balance().blocks;
-  if (!busy_ && blocks > bundled_) bundle(bundled_ / segment_blocks * segment_blocks);
-  else if (!busy_ && head_ && node_.now() >= said_ms_ + put_wait_ms && (published_ < bundled_ || node_.now() >= published_ms_ + republish_ms)) say_head();
+  if (busy_ || node_.store().doubt() != Store::Doubt::none) return;  // in doubt: what is here may not be all
+  const std::uint64_t blocks = node_.store().balance().blocks, first = bundled_ / segment_blocks * segment_blocks;
+  // A DHT takes a new head in seconds at best: until then only whole segments are bundled.
+  if (blocks > bundled_ && (!putting() || blocks >= first + segment_blocks)) bundle(first);
+  else if (head_ && !putting() && (published_ < bundled_ || node_.now() >= published_ms_ + republish_ms)) say_head();
 }
 
 void ChainPublisher::bundle(std::uint64_t first) {
@@ -63,23 +70,35 @@ void ChainPublisher::bundle(std::uint64_t first) {
 void ChainPublisher::kept(std::uint64_t first, const Block& last, const Result<StoredBundle>& bundle) {
   busy_ = false;
   if (!bundle) return;  // a full disk: tried again at the next look
-  node_.offer(*bundle, Node::Twin::no);
   bundled_ = last.seq + 1;
-  head_ = PublishedHead{last, at(bundle->torrent)};
-  if (rest_ && rest_->torrent.v2_hash != bundle->torrent.v2_hash) {
-    node_.swarm().remove(rest_->torrent.v2_hash);
-    std::error_code ec;
-    std::filesystem::remove_all(rest_->parent_dir, ec);
-  }
-  rest_.reset();
+  const BundleAt made = at(bundle->torrent);
+  head_ = PublishedHead{last, made};
   if (ends_segment(last.seq)) {
-    const BundleAt sealed = at(bundle->torrent);
-    node_.carry(Save{segment_bucket, segment_key(first), Bytes(sealed.v2.view()) + Bytes(reinterpret_cast<const char*>(sealed.v1.data()), sealed.v1.size())});
-  } else {
-    rest_ = *bundle;
+    node_.offer(*bundle, Node::Twin::no);
+    node_.carry(Save{segment_bucket, segment_key(first), Bytes(made.v2.view()) + Bytes(reinterpret_cast<const char*>(made.v1.data()), made.v1.size())});
+    return advance();
   }
-  say_head();
-  if (ends_segment(last.seq)) advance();
+  serve_open(bundled_, *bundle);
+  node_.carry(Save{segment_bucket, open_segment, Bytes(made.v2.view())});
+  if (open_.size() > most_open_bundles) let_open_go(open_[1].blocks);
+  if (!putting()) say_head();
+}
+
+void ChainPublisher::serve_open(std::uint64_t blocks, const StoredBundle& bundle) {
+  std::erase_if(open_, [&](const OpenBundle& each) { return each.bundle.torrent.v2_hash == bundle.torrent.v2_hash; });
+  open_.push_back({blocks, bundle});
+  node_.offer(bundle, Node::Twin::no);
+}
+
+/// Bundles of the open segment that end before so many blocks.
+void ChainPublisher::let_open_go(std::uint64_t before) {
+  std::erase_if(open_, [&](const OpenBundle& each) {
+    if (each.blocks >= before) return false;
+    node_.swarm().remove(each.bundle.torrent.v2_hash);
+    std::error_code ec;
+    std::filesystem::remove_all(each.bundle.parent_dir, ec);
+    return true;
+  });
 }
 
 void ChainPublisher::say_head() {
@@ -95,6 +114,7 @@ void ChainPublisher::heard(const ItemPublished& event) {
   }
   published_ = static_cast<std::uint64_t>(event.seq);
   published_ms_ = node_.now();
+  node_.later(open_bundle_kept_ms, [this, before = published_] { let_open_go(before); });
 }
 
 }  // namespace tnode

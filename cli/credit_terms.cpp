@@ -54,6 +54,8 @@ Result<CreditTerms> parse_credit_terms(const CreditWords& words) {
   return terms;
 }
 
+Result<Micro> parse_audit_above(const CreditWords& words) { return amount_of("--audit-above", words.audit_above); }
+
 Bytes encode_credit_terms(const CreditTerms& terms) { return std::to_string(terms.line_micro) + " " + std::to_string(terms.stranger_cap_micro) + "\n" + text_of(terms.lines); }
 
 std::optional<CreditTerms> kept_credit_terms(const Store& store) {

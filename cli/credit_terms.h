@@ -12,10 +12,13 @@
 
 namespace tnode {
 
-/// As in --line, --stranger-cap and --line-of KEY=CREDITS.
-struct CreditWords { std::string line = "1000", stranger_cap = "1000"; std::vector<std::string> lines; };
+/// As in --line, --stranger-cap, --audit-above and --line-of KEY=CREDITS.
+struct CreditWords { std::string line = "1000", stranger_cap = "1000", audit_above = "10"; std::vector<std::string> lines; };
 /// `invalid`, naming the option and what it wants.
 Result<CreditTerms> parse_credit_terms(const CreditWords& words);
+
+/// --audit-above, in micro-credits.
+Result<Micro> parse_audit_above(const CreditWords& words);
 
 /// The terms of the farmer that ran last in this home, in its store: what `ledger trust` shows. Nothing when none did.
 Bytes encode_credit_terms(const CreditTerms& terms);

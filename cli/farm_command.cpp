@@ -111,6 +111,9 @@ Result<FarmerOptions> farmer_options(const FarmOptions& options, const SharedLim
   auto credit = parse_credit_terms(options.credit);
   if (!credit) return credit.error();
   farmer.credit = CreditPolicy(std::move(*credit));
+  auto audit_above = parse_audit_above(options.credit);
+  if (!audit_above) return audit_above.error();
+  farmer.audit_above_micro = *audit_above;
   struct sysinfo memory {};
   sysinfo(&memory);
   farmer.cpus = cpus;
@@ -287,6 +290,8 @@ void FarmCommand::show(const Note& note) {
   else if (note.what == "runtime_ready") output_.line("runtime  " + runtime + "  is ready");
   else if (note.what == "runtime_lost") output_.line("runtime  " + runtime + "  " + field(note, "reason"));
   else if (note.what == "runtime_removed") output_.line("runtime  " + runtime + "  makes room for another");
+  else if (note.what == "audited") output_.line("audited  " + field(note, "requester").substr(0, 12) + "  " + field(note, "blocks") + " blocks of its chain hold, " + credits("unproved_micro") + " credits of them unproved");
+  else if (note.what == "not_audited") output_.line("audit    " + field(note, "requester").substr(0, 12) + "  " + field(note, "reason"));
   else if (note.what == "credit_refused") output_.line("refused  a payment: " + field(note, "reason"));
 }
 

@@ -34,7 +34,8 @@ FarmerOptions completed(Node& node, FarmerOptions options) {
 FarmerRole::FarmerRole(Node& node, FarmerRoleOptions options, Observer observer)
     : node_(node), options_(std::move(options)), observer_(std::move(observer)), farmer_(completed(node, options_.farmer)),
       runtimes_(node, {options_.runtime_cache_bytes, [this](FarmerEvent event) { hear(std::move(event)); }, [this](const RuntimeId& id) { return farmer_.uses(id); },
-                       [this](const Note& note) { if (observer_) observer_(note); }}) {
+                       [this](const Note& note) { if (observer_) observer_(note); }}),
+      chain_audits_(node, [this](FarmerEvent event) { hear(std::move(event)); }) {
   node.store().scan("lease", [&](std::string_view, std::string_view value) { farmer_.restore_lease(value); });
   node.store().scan("vote", [&](std::string_view key, std::string_view value) { farmer_.restore_vote(key, value); });
   node.store().scan("unpaid", [&](std::string_view key, std::string_view value) { farmer_.restore_unpaid(key, value); });

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/farmer_audits.h"
 #include "cli/farmer_runtimes.h"
 #include "cli/node.h"
 #include "core/farmer.h"
@@ -33,6 +34,7 @@ class FarmerRole {
   using Observer = std::function<void(const Note&)>;
   FarmerRole(Node& node, FarmerRoleOptions options, Observer observer);
 
+  void heard(const ItemFound& item) { chain_audits_.heard(item); }
   void hear(FarmerEvent event) { pending_.push_back(std::move(event)); }
   void on_report(const ExecutionReport& report);
   /// Lets the role decide if anything happened or is due; true when something came of it.
@@ -55,6 +57,7 @@ class FarmerRole {
   void carry(const Note& effect);
   void carry(const FetchTask& effect);
   void carry(const PrepareRuntime& effect) { runtimes_.prepare(effect); }
+  void carry(const AuditChain& effect) { chain_audits_.audit(effect); }
   void carry(const RunUnit& effect);
   void carry(const StopUnit& effect);
   void carry(const EndIdle& effect);
@@ -82,6 +85,7 @@ class FarmerRole {
   Observer observer_;
   Farmer farmer_;
   FarmerRuntimes runtimes_;
+  FarmerAudits chain_audits_;
   std::vector<FarmerEvent> pending_;
   bool started_ = false;
   TimeMs due_ms_ = 0;

@@ -1,16 +1,15 @@
-// `tnode ledger audit KEY`: a stranger's chain, fetched from the swarm without asking its owner. Finds the published head, fetches the bundles
-// that are not here yet, verifies what is new, compares it with this node's own evidence, and looks up a random sample of the other halves.
+// `tnode ledger audit KEY`: a stranger's chain, fetched from the swarm without asking its owner, verified, compared with this node's own
+// evidence, and with a random sample of the other halves.
 #include <sys/random.h>
 
+#include <chrono>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
+#include <map>
 #include <random>
 
-#include "cli/bundle_disk.h"
+#include "cli/chain_audit.h"
 #include "cli/commands.h"
 #include "cli/control.h"
-#include "cli/credit_terms.h"
 #include "cli/home.h"
 #include "cli/ledger_command.h"
 #include "cli/node.h"
@@ -27,47 +26,24 @@ namespace tnode {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr TimeMs ask_again_ms = 1'000;    // a search in a DHT that is not reached yet finds nothing: asked again
-constexpr TimeMs settle_ms = 1'500;       // after the first head was found: others may know a newer one; silent DHT nodes are not waited for
+constexpr TimeMs idle_ms = 60'000;
 constexpr std::size_t sample_size = 3;    // counterparties whose chains are looked into
-constexpr TimeMs fetch_stall_ms = 20'000;
 
 TimeMs steady_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-Bytes content_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return Bytes{std::istreambuf_iterator<char>(file), {}};
-}
-
-/// What a chain that does not hold proves of its author: only blocks with a right signature count.
-std::optional<Fraud> fraud_in(std::string_view file, const NodeKey& key) {
-  std::vector<Block> blocks;
-  for (std::size_t at = 0; at + block_bytes <= file.size(); at += block_bytes)
-    if (auto block = decode_block(file.substr(at, block_bytes)); block && block->key == key && check_block_shape(*block) && verify_block(*block)) blocks.push_back(*block);
-  return find_fraud(blocks);
-}
-
-/// A chain as the swarm has it.
-struct FetchedChain {
-  PublishedHead head;
-  ChainReport report;
-  std::uint64_t bundles = 0, fetched = 0;  ///< of all its bundles, those that were not here yet
-};
-
+/// Runs audits one after another on a swarm of its own, in the calling thread.
 class Auditor {
  public:
   Auditor(const GlobalOptions& global, Home home, TimeMs wait_ms) : global_(global), home_(std::move(home)), wait_ms_(wait_ms) {}
   Result<void> start();
-  Result<FetchedChain> fetch(const NodeKey& key);
+  Result<AuditedChain> fetch(const NodeKey& key);
   void interrupt() { waiting_.interrupt(); }
   /// What the chains that were fetched prove of their keys.
   const std::vector<Fraud>& frauds() const { return frauds_; }
 
  private:
-  Result<PublishedHead> find_head(const NodeKey& key);
-  Result<StoredBundle> bundle_at(const BundleAt& at, FetchedChain& chain);
-  std::string mark_path(const NodeKey& key) const { return home_.dir() + "/chains/" + to_hex(key) + ".verified"; }
-  std::optional<VerifiedMark> mark_of(const NodeKey& key) const;
+  AuditPorts ports();
+  void hear(const SwarmEvent& event, ChainAudit& audit);
 
   GlobalOptions global_;
   Home home_;
@@ -75,6 +51,8 @@ class Auditor {
   std::vector<std::string> peers_;
   Waiting waiting_;
   std::unique_ptr<Swarm> swarm_;
+  std::multimap<TimeMs, std::function<void()>> timers_;
+  std::map<Hash, std::function<void(const FetchDone*, const std::string&)>> fetches_;
   std::vector<Fraud> frauds_;
 };
 
@@ -91,98 +69,49 @@ Result<void> Auditor::start() {
   return {};
 }
 
-Result<PublishedHead> Auditor::find_head(const NodeKey& key) {
-  std::optional<PublishedHead> newest;
-  TimeMs end = steady_ms() + wait_ms_;
-  for (TimeMs now = steady_ms(), ask_at = 0; now < end && !waiting_.interrupted(); now = steady_ms()) {
-    if (now >= ask_at) {
-      swarm_->find_item(key, head_salt);
-      ask_at = now + ask_again_ms;
-    }
-    auto event = waiting_.next(std::min(ask_at, end) - now);
-    auto* found = event ? std::get_if<ItemFound>(&*event) : nullptr;
-    if (!found || found->key != key || found->salt != head_salt || found->value.empty()) continue;
-    auto head = decode_published_head(key, found->value);
-    if (!head) return head.error();
-    if (auto fraud = newest ? find_fraud({newest->block, head->block}) : std::nullopt) {
-      frauds_.push_back(*fraud);
-      return fail(Code::invalid, "its published heads prove that it " + fraud->rule);
-    }
-    if (!newest) end = std::min(end, now + settle_ms);
-    if (!newest || head->block.seq > newest->block.seq) newest = *head;
-    if (found->last) return *newest;
-  }
-  if (newest) return *newest;
-  return fail(Code::timeout, "no head is published for it, as far as this node sees the DHT");
+AuditPorts Auditor::ports() {
+  AuditPorts ports;
+  ports.find_head = [this](const NodeKey& key) { swarm_->find_item(key, head_salt); };
+  ports.fetch = [this](FetchTorrent request, auto end) {
+    fetches_[request.v2_hash] = std::move(end);
+    swarm_->fetch(std::move(request));
+  };
+  ports.later = [this](TimeMs delay_ms, std::function<void()> action) { timers_.emplace(steady_ms() + delay_ms, std::move(action)); };
+  ports.work = [](std::function<std::function<void()>()> job) {
+    if (auto then = job()) then();
+  };
+  return ports;
 }
 
-Result<StoredBundle> Auditor::bundle_at(const BundleAt& at, FetchedChain& chain) {
-  ++chain.bundles;
-  const std::string dir = home_.segment_dir(at.v2);
-  if (auto there = find_bundle(dir)) return there;
-  std::error_code ec;
-  fs::create_directories(dir, ec);
-  FetchTorrent request;
-  request.v2_hash = at.v2;
-  request.v1_hash = at.v1;
-  request.parent_dir = dir;
+void Auditor::hear(const SwarmEvent& event, ChainAudit& audit) {
+  auto end_of = [this](const Hash& id) {
+    auto fetch = fetches_.extract(id);
+    return fetch ? std::move(fetch.mapped()) : std::function<void(const FetchDone*, const std::string&)>([](auto&&...) {});
+  };
+  if (auto* found = std::get_if<ItemFound>(&event)) audit.heard(*found);
+  if (auto* done = std::get_if<FetchDone>(&event)) end_of(done->v2_hash)(done, {});
+  if (auto* failed = std::get_if<FetchFailed>(&event)) end_of(failed->v2_hash)(nullptr, failed->reason);
+}
+
+Result<AuditedChain> Auditor::fetch(const NodeKey& key) {
+  std::optional<Result<AuditedChain>> outcome;
+  AuditRequest request;
+  request.key = key;
+  request.wait_ms = wait_ms_;
   request.peers = peers_;
-  request.max_bytes = max_segment_bytes;
-  request.stall_ms = fetch_stall_ms;
-  swarm_->fetch(std::move(request));
-  while (!waiting_.interrupted()) {
-    auto event = waiting_.next(fetch_stall_ms);
-    if (!event) continue;
-    if (auto* failed = std::get_if<FetchFailed>(&*event)) return fail(Code::timeout, "a bundle of its blocks cannot be fetched: " + failed->reason);
-    auto* done = std::get_if<FetchDone>(&*event);
-    if (!done || done->v2_hash != at.v2) continue;
-    ++chain.fetched;
-    return keep_bundle(done->torrent, dir);
+  auto audit = ChainAudit::begin(home_, std::move(request), ports(), [&](Result<AuditedChain> chain, const std::optional<Fraud>& fraud) {
+    if (fraud) frauds_.push_back(*fraud);
+    outcome = std::move(chain);
+  });
+  while (!outcome && !waiting_.interrupted()) {
+    auto event = waiting_.next(std::max<TimeMs>(1, timers_.begin()->first - steady_ms()));
+    if (event) hear(*event, *audit);
+    while (!outcome && !timers_.empty() && timers_.begin()->first <= steady_ms()) timers_.extract(timers_.begin()).mapped()();
+    if (timers_.empty()) timers_.emplace(steady_ms() + idle_ms, [] {});
   }
-  return fail(Code::refused, "interrupted");
-}
-
-std::optional<VerifiedMark> Auditor::mark_of(const NodeKey& key) const {
-  const Bytes text = content_of(mark_path(key));
-  const auto space = text.find(' ');
-  auto id = space == Bytes::npos ? Result<Bytes>(fail(Code::invalid, "")) : from_hex(std::string_view(text).substr(space + 1));
-  if (!id || id->size() != 32) return std::nullopt;
-  return VerifiedMark{std::strtoull(text.c_str(), nullptr, 10), *BlockId::from_bytes(*id)};
-}
-
-Result<FetchedChain> Auditor::fetch(const NodeKey& key) {
-  FetchedChain chain;
-  auto head = find_head(key);
-  if (!head) return head.error();
-  chain.head = *head;
-  // From the newest bundle back to the first; what is here already is not fetched again.
-  std::vector<std::pair<Bytes, Bytes>> parts;
-  std::uint64_t behind = head->block.seq + 1;
-  for (BundleAt at = head->newest; behind > 0;) {
-    auto bundle = bundle_at(at, chain);
-    if (!bundle) return bundle.error();
-    auto manifest = decode_segment_manifest(content_of(bundle->dir() + "/manifest"));
-    if (!manifest) return manifest.error();
-    Bytes blocks = content_of(bundle->dir() + "/" + segment_blocks_file);
-    if (manifest->key != key || blocks.size() != (behind - manifest->first) * block_bytes) return fail(Code::invalid, "a bundle of its blocks is not the one that belongs there");
-    parts.emplace_back(std::move(blocks), content_of(bundle->dir() + "/" + segment_halves_file));
-    behind = manifest->first;
-    at = manifest->previous;
-  }
-  Bytes file;
-  for (auto part = parts.rbegin(); part != parts.rend(); ++part) file += part->first;
-  for (auto part = parts.rbegin(); part != parts.rend(); ++part) file += part->second;
-  auto report = verify_chain_file(file, mark_of(key));
-  if (!report) {
-    if (auto fraud = fraud_in(file, key)) frauds_.push_back(std::move(*fraud));
-    return report.error();
-  }
-  chain.report = std::move(*report);
-  const Block& last = *chain.report.chain.head();
-  if (block_id(last) != block_id(head->block)) return fail(Code::invalid, "its bundles end with another block than its head");
-  if (auto kept = write_file_atomically(mark_path(key), std::to_string(last.seq) + " " + to_hex(block_id(last))); !kept) return kept.error();
-  if (auto kept = keep_vouches(home_, chain.report); !kept) return kept.error();
-  return chain;
+  timers_.clear();
+  fetches_.clear();
+  return outcome ? std::move(*outcome) : fail(Code::refused, "interrupted");
 }
 
 /// What the chains of a few counterparties say of their dealings with it.
@@ -215,18 +144,6 @@ Sample look_into_counterparties(Auditor& auditor, const ChainReport& report) {
     }
   }
   return sample;
-}
-
-/// A block that this node got from it by itself and that its public chain does not have at that place.
-std::optional<Fraud> contradiction_with_ours(const Store& store, const ChainReport& report) {
-  std::optional<Fraud> fraud;
-  store.scan_foreign(report.key(), [&](const Block& ours) {
-    if (fraud || ours.seq >= report.own.size()) return;
-    const std::vector<Block> pair{report.own[ours.seq], ours};
-    if (block_id(pair[0]) == block_id(ours)) return;
-    if (auto rule = contradiction_of(pair)) fraud = Fraud{report.key(), *rule, pair};
-  });
-  return fraud;
 }
 
 /// The proof stays here, and goes to every node met: by the node that runs with this home, or by the next one.
@@ -295,16 +212,16 @@ int audit_stranger(const GlobalOptions& global, const NodeKey& key, const std::s
       const Sample sample = look_into_counterparties(auditor, r);
       const Block& head = *r.chain.head();
       text += "proved    " + std::to_string(r.chain.blocks()) + " blocks, all linked, signed and adding up (" + std::to_string(r.signatures) + " signatures checked now, " + std::to_string(chain->fetched) + " of " + std::to_string(chain->bundles) +
-              " bundles fetched)\n          balance " + format_credits(head.balance) + " credits, held " + format_credits(head.held) + ", line " + format_credits(r.chain.line_micro()) + "\n          " + std::to_string(r.credits_proved) + " of " +
+              " bundles fetched, " + format_size(chain->received_bytes) + ")\n          balance " + format_credits(head.balance) + " credits, held " + format_credits(head.held) + ", line " + format_credits(r.chain.line_micro()) + "\n          " + std::to_string(r.credits_proved) + " of " +
               std::to_string(r.credits) + " CREDITs with the payer's DEBIT, " + std::to_string(r.debits_receipted) + " of " + std::to_string(r.debits) + " DEBITs with a receipt\n";
       text += "claimed   " + format_credits(r.unproved_micro) + " credits without the DEBIT behind them\n";
       text += "sample    " + std::to_string(sample.answered) + " of " + std::to_string(sample.asked) + " counterparties publish a chain; there, " + std::to_string(sample.found) + " other halves were found, " + std::to_string(sample.missing) +
               " are missing, " + std::to_string(sample.contradicted) + " say something else\n";
       json["published"] = Json{{"blocks", r.chain.blocks()}, {"head", to_hex(block_id(head))}, {"balance_micro", head.balance}, {"held_micro", head.held}, {"line_micro", r.chain.line_micro()}, {"earned_micro", r.earned_micro},
                                {"paid_micro", r.paid_micro}, {"credits", r.credits}, {"credits_proved", r.credits_proved}, {"debits", r.debits}, {"debits_receipted", r.debits_receipted}, {"unproved_micro", r.unproved_micro},
-                               {"signatures", r.signatures}, {"bundles", chain->bundles}, {"bundles_fetched", chain->fetched},
+                               {"signatures", r.signatures}, {"bundles", chain->bundles}, {"bundles_fetched", chain->fetched}, {"bytes_fetched", chain->received_bytes},
                                {"sample", {{"asked", sample.asked}, {"answered", sample.answered}, {"found", sample.found}, {"missing", sample.missing}, {"contradicted", sample.contradicted}}}};
-      if (!fraud && store) fraud = contradiction_with_ours(**store, r);
+      if (!fraud && store) fraud = contradiction_with_store(**store, r);
       if (sample.contradicted) status = exit_error;
     }
     frauds = auditor.frauds();

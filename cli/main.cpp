@@ -71,6 +71,7 @@ int run(int argc, char** argv) {
   farm_command->add_option("--runtime-cache", farm.runtime_cache, "What runtimes of tasks may take on disk; 0: only tasks with `runtime: host`")->type_name("SIZE")->capture_default_str()->take_last();
   farm_command->add_option("--line", farm.credit.line, "How far below zero the chain of a key without a line of its own may stand")->type_name("CREDITS")->capture_default_str()->take_last();
   farm_command->add_option("--stranger-cap", farm.credit.stranger_cap, "What all keys that have no line here may owe together, beyond what was earned")->type_name("CREDITS")->capture_default_str()->take_last();
+  farm_command->add_option("--audit-above", farm.credit.audit_above, "Above so much promised to a key at once, its published chain is verified first")->type_name("CREDITS")->capture_default_str()->take_last();
   farm_command->add_option("--line-of", farm.credit.lines, "What one key may owe by itself; it is no stranger then")->type_name("KEY=CREDITS")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   farm_command->add_flag("--once", farm.once, "Leave when nothing is left to do");
   farm_command->callback([&] { status = run_farm(global, farm); });

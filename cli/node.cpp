@@ -61,6 +61,7 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options, std::unique_ptr<E
   for (int i = 0; i < worker_threads; ++i) node->workers_.emplace_back([self] { self->work_loop(); });
   node->own_chain_ = std::make_unique<OwnChain>(*node, *node->store_, std::move(own->mark));
   node->publisher_ = std::make_unique<ChainPublisher>(*node);
+  node->later(unclaimed_again_ms, [self] { self->say_unclaimed(); });
   if (node->executor_)
     node->executor_->on_report([self](ExecutionReport report) {
       self->post([self, report = std::move(report)] { if (self->farmer_) self->farmer_->on_report(report); });
@@ -238,10 +239,7 @@ void Node::on(const PeerUp& event) {
   if (farmer_) farmer_->hear(PeerCame{event.key});
   for (auto& requester : requesters_) requester->hear(PeerCame{event.key});
   tell_frauds_to(event.key);
-  // A payment whose receipt never came is said again.
-  if (auto debts = unclaimed_.find(event.key); debts != unclaimed_.end())
-    for (const auto& [award, frame] : debts->second)
-      after_commit([this, to = event.key, bytes = frame] { swarm_->send(to, bytes); });
+  say_unclaimed_to(event.key);
 }
 
 void Node::on(const PeerDown& event) {
@@ -319,7 +317,10 @@ void Node::on(const PeerUnreachable& event) {
   if (unreachable_) unreachable_(event);
 }
 
-void Node::on(const ItemFound& event) { own_chain_->heard(event); }
+void Node::on(const ItemFound& event) {
+  own_chain_->heard(event);
+  if (farmer_) farmer_->heard(event);
+}
 
 void Node::on(const ItemPublished& event) { publisher_->heard(event); }
 

@@ -120,6 +120,8 @@ class Node {
   void take_credit(const NodeKey& from, const Credit& credit);
   void take_payment(const NodeKey& from, const PaymentNotice& notice);
   void take_fraud(const NodeKey& from, const FraudNotice& notice);
+  void say_unclaimed_to(const NodeKey& peer);
+  void say_unclaimed();
   void refuse_false_proof(const NodeKey& from, const std::string& problem);
   bool tell_frauds();
   void tell_frauds_to(const NodeKey& peer);
@@ -168,6 +170,8 @@ inline constexpr const char* payment_refused_bucket = "payment_refused";
 inline constexpr const char* false_proof_bucket = "false_proof";
 /// Proofs told to a peer that comes, at most; and keys that others may have us remember.
 inline constexpr std::size_t most_frauds_told = 64, most_caught = 100'000;
+inline constexpr TimeMs unclaimed_again_ms = 20'000;
+inline constexpr std::size_t most_unclaimed_said = 48;  ///< below what a payee takes at once, see peer_limits.h
 /// Which task a payment is for, by the ref of its blocks.
 inline constexpr const char* task_of_ref_bucket = "task_of_ref";
 

@@ -40,6 +40,22 @@ Result<Block> Node::pay(const Payment& payment) {
   return debit;
 }
 
+/// A payment whose receipt never came is said again when its payee is met, and now and then while it is here: it takes only so many at a time.
+void Node::say_unclaimed_to(const NodeKey& peer) {
+  auto debts = unclaimed_.find(peer);
+  if (debts == unclaimed_.end()) return;
+  std::size_t left = most_unclaimed_said;
+  for (const auto& [award, frame] : debts->second) {
+    if (left-- == 0) return;
+    after_commit([this, peer, bytes = frame] { swarm_->send(peer, bytes); });
+  }
+}
+
+void Node::say_unclaimed() {
+  for (const NodeKey& peer : peers_up_) say_unclaimed_to(peer);
+  later(unclaimed_again_ms, [this] { say_unclaimed(); });
+}
+
 void Node::we_paid(const Block& debit) {
   if (farmer_) farmer_->hear(WePaid{encode_block(debit)});
 }

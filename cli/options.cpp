@@ -126,8 +126,8 @@ class ConfigReader {
 
   /// A section of its own, and the farmer's options all the same: a line has a key and an amount.
   Result<void> take_credit(const YAML::Node& section, Words& into) const {
-    static const Words known{"line", "stranger-cap", "lines"};
-    if (!section.IsMap()) return bad(section.Mark(), "'credit' has the keys line, stranger_cap and lines below it, indented");
+    static const Words known{"line", "stranger-cap", "audit-above", "lines"};
+    if (!section.IsMap()) return bad(section.Mark(), "'credit' has the keys line, stranger_cap, audit_above and lines below it, indented");
     for (const auto& entry : section) {
       if (dashed(entry.first.as<std::string>()) != "lines") {
         if (auto good = take(entry.first, entry.second, known, "credit", into); !good) return good;

@@ -19,7 +19,7 @@ constexpr int bar_width = 24;
 
 bool is_number_name(const std::string& name) {
   auto ends = [&](std::string_view end) { return name.size() >= end.size() && name.compare(name.size() - end.size(), end.size(), end) == 0; };
-  return ends("_micro") || ends("_ms") || ends("_bytes") || name == "unit" || name == "votes" || name == "replicas" || name == "exit_code" || name == "slots" || name == "accepted";
+  return ends("_micro") || ends("_ms") || ends("_bytes") || name == "unit" || name == "votes" || name == "replicas" || name == "exit_code" || name == "slots" || name == "accepted" || name == "blocks" || name == "bundles_fetched";
 }
 
 }  // namespace

@@ -3,22 +3,19 @@
 #include <filesystem>
 #include <utility>
 
-#include "cli/bundle_disk.h"
+#include "cli/chain_segments.h"
 #include "cli/durable_file.h"
 #include "cli/node.h"
 
 namespace tnode {
 namespace {
 
-constexpr TimeMs fetch_stall_ms = 20'000;
 constexpr TimeMs look_every_ms = 1'000;
 
-std::vector<Block> blocks_in(const std::string& path) {
+std::vector<Block> blocks_in(std::string_view bytes) {
   std::vector<Block> blocks;
-  auto bytes = read_file(path);
-  if (!bytes || bytes->size() > static_cast<std::size_t>(max_segment_bytes)) return blocks;
-  for (std::size_t at = 0; at + block_bytes <= bytes->size(); at += block_bytes)
-    if (auto block = decode_block(std::string_view(*bytes).substr(at, block_bytes))) blocks.push_back(*block);
+  for (std::size_t at = 0; at + block_bytes <= bytes.size(); at += block_bytes)
+    if (auto block = decode_block(bytes.substr(at, block_bytes))) blocks.push_back(*block);
   return blocks;
 }
 
@@ -42,7 +39,7 @@ void OwnChain::look() {
     if (published_ && published_->block.seq >= recovery_->blocks_here() && !fetching_ && (fetched_ms_ == 0 || now >= fetched_ms_ + own_fetch_retry_ms)) {
       fetched_ms_ = now;
       fetching_ = true;
-      fetch_bundles(published_->newest, published_->block.seq + 1);
+      fetch_bundles();
     }
     advance();
   } else {
@@ -134,42 +131,20 @@ void OwnChain::stop_at(const Block& newer) {
 
 // --- what was published ---
 
-void OwnChain::fetch_bundles(const BundleAt& at, std::uint64_t behind) {
-  const std::string dir = node_.home().segment_dir(at.v2);
-  if (auto there = find_bundle(dir)) return take_bundle(*there, behind);
-  std::error_code ec;
-  std::filesystem::create_directories(dir, ec);
-  FetchTorrent request;
-  request.v2_hash = at.v2;
-  request.v1_hash = at.v1;
-  request.parent_dir = dir;
-  request.holders.assign(answered_.begin(), answered_.end());
-  request.max_bytes = max_segment_bytes;
-  request.stall_ms = fetch_stall_ms;
-  node_.fetch(std::move(request), [this, dir, behind](const FetchDone* done, const std::string& problem) {
-    if (!in_doubt()) return;
-    if (!done) return fetch_failed(problem);
-    auto kept = keep_bundle(done->torrent, dir);
-    if (!kept) return fetch_failed(kept.error().message);
-    take_bundle(*kept, behind);
+void OwnChain::fetch_bundles() {
+  SegmentSearch search{node_.key().key(), published_->newest, published_->block.seq + 1, recovery_->blocks_here(), {answered_.begin(), answered_.end()}, {}};
+  auto fetch = [this](FetchTorrent request, auto end) { node_.fetch(std::move(request), std::move(end)); };
+  auto each = [this](const ChainSegment& segment) -> Result<void> {
+    if (!in_doubt()) return fail(Code::refused, "it is known by now that nothing is missing");
+    for (const Bytes* part : {&segment.blocks, &segment.halves})
+      for (const Block& block : blocks_in(*part)) see(block);
+    return {};
+  };
+  get_segments(node_.home(), std::move(search), fetch, each, [this](const Result<void>& done) {
+    fetching_ = false;
+    fetch_problem_ = done ? "" : done.error().message;
+    if (done) advance();
   });
-}
-
-void OwnChain::take_bundle(const StoredBundle& bundle, std::uint64_t behind) {
-  auto bytes = read_file(bundle.dir() + "/manifest");
-  auto manifest = bytes ? decode_segment_manifest(*bytes) : Result<SegmentManifest>(bytes.error());
-  if (!manifest || manifest->key != node_.key().key() || manifest->first >= behind) return fetch_failed("a bundle of its blocks is not the one that belongs there");
-  for (const char* file : {segment_blocks_file, segment_halves_file})
-    for (const Block& block : blocks_in(bundle.dir() + "/" + file)) see(block);
-  if (manifest->first > recovery_->blocks_here()) return fetch_bundles(manifest->previous, manifest->first);
-  fetching_ = false;
-  fetch_problem_.clear();
-  advance();
-}
-
-void OwnChain::fetch_failed(const std::string& why) {
-  fetching_ = false;
-  fetch_problem_ = why;
 }
 
 // --- putting back ---

@@ -39,9 +39,7 @@ class OwnChain {
   void ask(const NodeKey& peer, std::uint64_t from);
   void see(const Block& block);
   void stop_at(const Block& newer);
-  void fetch_bundles(const BundleAt& at, std::uint64_t behind);
-  void take_bundle(const StoredBundle& bundle, std::uint64_t behind);
-  void fetch_failed(const std::string& why);
+  void fetch_bundles();
   void advance();
   void catch_up(const ChainReport& chain);
   void trust_if_known();

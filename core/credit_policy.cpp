@@ -81,6 +81,16 @@ void CreditPolicy::promise(const AwardId& award, const NodeKey& key, Micro amoun
   change(key, [&](Account& account) { account.promised = bounded_add(account.promised, amount); });
 }
 
+Micro CreditPolicy::promised(const NodeKey& key) const {
+  auto account = accounts_.find(key);
+  return account == accounts_.end() ? 0 : account->second.promised;
+}
+
+Micro CreditPolicy::promised_for(const AwardId& award) const {
+  auto promise = promises_.find(award);
+  return promise == promises_.end() ? 0 : promise->second.second;
+}
+
 void CreditPolicy::end_promise(const AwardId& award) {
   auto it = promises_.find(award);
   if (it == promises_.end()) return;

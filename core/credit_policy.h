@@ -48,6 +48,8 @@ class CreditPolicy {
   /// What an award that was accepted may come to, until end_promise.
   void promise(const AwardId& award, const NodeKey& key, Micro amount);
   void end_promise(const AwardId& award);
+  Micro promised(const NodeKey& key) const;
+  Micro promised_for(const AwardId& award) const;
   /// Work of that award was handed over and is not paid: owed like what was paid by owing, whatever the verdict said, or whoever takes results
   /// and never pays would never owe anything. Said again, it replaces what was said; zero takes it back.
   void unpaid(const AwardId& award, const NodeKey& key, Micro amount, TimeMs since);

@@ -127,6 +127,11 @@ void Farmer::on_award(const NodeKey& from, const Signed& message) {
   }
   if (!verify_block(*hold)) return refuse(from, about, "bad_signature", "HOLD");
 
+  if (auto refusal = audit_refusal(offer, *award, *hold)) {
+    emit(Send{from, RefuseMessage{*refusal}});
+    return bid_anew(known->second, award->offer);
+  }
+
   Lease lease{offer, award->offer, *award, message, now_ + award->lease_ms, hold->expiry_ms, {}};
   for (UnitNumber u : award->units) lease.units[u] = {};
   credit_.promise(award->award, from, *amount);
@@ -313,6 +318,7 @@ void Farmer::on(const Tick&) {
   less_in_sight_ |= std::erase_if(offers_, [&](const auto& entry) { return now_ >= entry.second.offer.expires_ms; }) > 0;
   retry_runtimes();
   retry_owing();
+  retry_audits();
   bid_at_new_prices();
 }
 
@@ -411,6 +417,7 @@ TimeMs Farmer::next_deadline(TimeMs now) const {
   for (const auto& [id, runtime] : runtimes_)
     if (runtime.state == RuntimeState::lost) next = std::min(next, runtime.retry_ms);
   if (!owing_.empty()) next = std::min(next, owing_retry_ms_);
+  if (!cut_short_.empty()) next = std::min(next, audits_retry_ms_);
   if (options_.price.cpu_second_micro > 0 && open_offers() > 0) next = std::min(next, reprice_ms_);
   return std::max(next, now + 1);
 }

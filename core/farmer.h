@@ -1,6 +1,7 @@
 // The farmer, as a pure state machine for all tasks at once: hears offers, bids, accepts awards, has units run, commits,
 // reveals, and books what it is paid. No clock, socket, file or hidden randomness.
 #pragma once
+#include <limits>
 #include <map>
 #include <optional>
 #include <set>
@@ -20,6 +21,8 @@ namespace tnode {
 struct FetchTask { TaskId task; std::array<std::uint8_t, 20> v1_hash{}; NodeKey holder; std::string endpoint; };
 /// Have a runtime ready to run in; answers RuntimeReady or RuntimeLost. `holder` and `peers` may have it. `awarded`: units wait for it, else it is only offered.
 struct PrepareRuntime { RuntimeId runtime; NodeKey holder; std::vector<std::string> peers; bool awarded = false; };
+/// Fetch and verify the published chain of a requester; answers ChainAudited or AuditFailed.
+struct AuditChain { NodeKey key; std::string endpoint; };
 /// Run one unit; answers UnitRan. The adapter makes the result's torrent.
 struct RunUnit { std::uint64_t job = 0; TaskId task; UnitNumber unit = 0; TimeMs run_ms = 0; std::string warm; };
 struct StopUnit { std::uint64_t job = 0; };
@@ -42,7 +45,7 @@ struct MirrorResult { NodeKey holder; ResultId result; std::array<std::uint8_t, 
 /// Meet a node that only its offer, passed on by others, told of.
 struct Meet { TaskId task; std::array<std::uint8_t, 20> v1_hash{}; std::string endpoint; };
 
-using FarmerEffect = std::variant<Send, Save, Erase, Note, FetchTask, PrepareRuntime, RunUnit, StopUnit, EndIdle, FreezeUnits, ThawUnits, SeedResult, DropResult, KeepHold, WriteCredit, MirrorResult, Meet>;
+using FarmerEffect = std::variant<Send, Save, Erase, Note, FetchTask, PrepareRuntime, AuditChain, RunUnit, StopUnit, EndIdle, FreezeUnits, ThawUnits, SeedResult, DropResult, KeepHold, WriteCredit, MirrorResult, Meet>;
 
 // --- events (PeerCame, PeerLeft, MessageCame, BlockWritten and Tick are shared with the requester) ---
 struct TaskReady { TaskId task; TaskSpec spec; };
@@ -63,6 +66,10 @@ struct UnitRan {
 struct WePaid { Bytes block; };
 /// A verified chain says what its key owes others for work.
 struct ChainVouches { NodeKey key; std::map<NodeKey, Micro> owed; };
+/// Its published chain holds, up to where it is public; `unproved_micro` of what it booked is its own word alone.
+struct ChainAudited { NodeKey key; std::uint64_t blocks = 0; Micro unproved_micro = 0; std::uint64_t bundles_fetched = 0; };
+/// It could not be had, or `disproved`: it does not hold.
+struct AuditFailed { NodeKey key; std::string reason; bool disproved = false; };
 struct HoldBad { AwardId award; std::string reason; };
 struct ResultMirrored { ResultId result; };
 /// The user dropped this task into the watch folder: it counts as watched.
@@ -83,11 +90,12 @@ struct FarmerOptions {
   std::int64_t memory_bytes = 0;       ///< what all units that run may have together, their files counted; 0: no bound
   std::string limit_mode, platform;
   bool runtimes = true;                ///< takes tasks that bring a runtime; else only `host`
+  Micro audit_above_micro = std::numeric_limits<Micro>::max();  ///< more is promised to a key at once only when its chain was audited
   CreditPolicy credit;                 ///< who may owe us how much, with what our chain says up to the start
   Bytes nonce_secret;                  ///< votes' nonces are derived from it: a restart gives the same ones
 };
 
-using FarmerEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, WePaid, ChainVouches, KeyCaught, TaskReady, TaskLost, RuntimeReady, RuntimeLost, UnitRan, HoldBad, ResultMirrored, TaskWatched, PauseWork, ResumeWork, Leave, Tick>;
+using FarmerEvent = std::variant<PeerCame, PeerLeft, MessageCame, BlockWritten, BlockRefused, WePaid, ChainVouches, ChainAudited, AuditFailed, KeyCaught, TaskReady, TaskLost, RuntimeReady, RuntimeLost, UnitRan, HoldBad, ResultMirrored, TaskWatched, PauseWork, ResumeWork, Leave, Tick>;
 
 class Farmer {
  public:
@@ -158,6 +166,14 @@ class Farmer {
     }
   };
   enum class RuntimeState : std::uint8_t { unknown, preparing, ready, lost };
+  struct Audit {
+    bool under_way = false;
+    TimeMs ended_ms = 0;               // the last one
+    std::string problem;               // why it failed, if it did
+    std::optional<TimeMs> verified_ms; // the last one that held
+    std::uint64_t blocks = 0;          // that were public then
+    Micro unproved_micro = 0;
+  };
   struct Runtime { RuntimeState state = RuntimeState::unknown; std::string problem; TimeMs retry_ms = 0; };
 
   void on(const PeerCame&);
@@ -167,6 +183,8 @@ class Farmer {
   void on(const BlockRefused&);
   void on(const WePaid&);
   void on(const ChainVouches&);
+  void on(const ChainAudited&);
+  void on(const AuditFailed&);
   void on(const KeyCaught&);
   void on(const TaskReady&);
   void on(const TaskLost&);
@@ -199,6 +217,14 @@ class Farmer {
   std::string runtime_problem(const Offer& offer) const;
   bool awaits_runtime(const Offer& offer) const;
   std::string problem_of(const Offer& offer, const std::string& reason) const;
+  bool needs_no_audit(const NodeKey& key) const;
+  Micro unaudited_room(const NodeKey& key, const OfferId* offer) const;
+  void want_audit(const Offer& offer, bool at_once);
+  std::string audit_problem(const NodeKey& key) const;
+  std::int64_t queue_by_audit(const Offer& offer, const OfferId& id, Micro price, std::int64_t queue);
+  std::optional<Refuse> audit_refusal(const Offer& offer, const Award& award, const Block& hold);
+  void say_again_to(const NodeKey& key);
+  void retry_audits();
   void retry_owing();
   void keep_unpaid(const AwardId& award, const NodeKey& key, Micro amount);
   void bid_again(const RuntimeId& runtime);
@@ -247,6 +273,9 @@ class Farmer {
   std::set<OfferId> owing_;            // declined because their requesters may owe us no more
   bool credit_changed_ = false;
   TimeMs owing_retry_ms_ = 0;
+  std::map<NodeKey, Audit> audits_;
+  std::set<OfferId> cut_short_;        // bid fewer units, or none, for want of an audit
+  TimeMs audits_retry_ms_ = 0;
   std::set<AwardId> commits_due_;
   std::vector<FarmerEffect> effects_;
 };
@@ -261,6 +290,9 @@ inline constexpr TimeMs meet_wait_ms = 30'000;        ///< how long a requester 
 inline constexpr TimeMs runtime_retry_ms = 600'000;  ///< a runtime that could not be had is tried again after this long
 inline constexpr TimeMs reprice_every_ms = 10'000;   ///< bids whose price is off by a tenth are made anew
 inline constexpr TimeMs owing_retry_every_ms = 60'000;  ///< old debts of strangers fade: who may owe us no more is looked at again
+inline constexpr TimeMs audit_kept_ms = 1'800'000;      ///< an audit is good for so long, and is made again in the second half
+inline constexpr TimeMs audit_retry_ms = 30'000;        ///< a chain that could not be had is looked for again
+inline constexpr std::size_t max_audits_known = 4'096;
 inline constexpr TimeMs lease_slack_ms = 30'000;  ///< kept after a lease's end, in case the requester's clock or channel is late
 
 }  // namespace tnode

@@ -104,6 +104,11 @@ void Farmer::answer(KnownOffer& known, const OfferId& id) {
   known.asked_micro = bid.price_micro;
   // No more units at a time than it may owe us for.
   if (bid.price_micro > 0) bid.queue = std::clamp<std::int64_t>(credit_.room(requester, now_) / bid.price_micro, 1, bid.queue);
+  bid.queue = queue_by_audit(known.offer, id, bid.price_micro, bid.queue);
+  if (bid.queue < 1) {
+    known.declined = "not_audited";
+    return refuse(requester, rename_id<Hash>(id), known.declined, audit_problem(requester));
+  }
   emit(Send{requester, BidMessage{bid}});
   note("bid", {{"task", to_hex(known.offer.task)}, {"price_micro", std::to_string(bid.price_micro)}});
 }

@@ -234,7 +234,7 @@ void Requester::on_refuse(const NodeKey& from, const Refuse& refuse_message) {
   if (!record || record->lost || record->state == AwardState::settled) return;
   peer.refusal = std::move(why);
   // What it may lend us is no fault of its own.
-  const bool our_credit = refuse_message.reason == "owed_too_much" || refuse_message.reason == "over_line";
+  const bool our_credit = refuse_message.reason == "owed_too_much" || refuse_message.reason == "over_line" || refuse_message.reason == "not_audited";
   lose_award(*record, peer.refusal, lost_pause_ms, our_credit ? std::nullopt : std::optional(record->state == AwardState::sent ? Sight::no_show : Sight::timed_out));
 }
 

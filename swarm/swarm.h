@@ -49,7 +49,7 @@ struct FetchTorrent {
 struct PeerUp { NodeKey key; std::string endpoint; };     ///< a channel is open (after TLS 1.3, both keys proved)
 struct PeerDown { NodeKey key; };                         ///< the last channel to that key ended
 struct MessageIn { NodeKey from; Bytes message; };        ///< one frame from a channel, ≤ 16 KiB
-struct FetchDone { Hash v2_hash; Torrent torrent; std::string dir; };  ///< verified by libtorrent's piece hashes; keeps seeding
+struct FetchDone { Hash v2_hash; Torrent torrent; std::string dir; std::int64_t received_bytes = 0; };  ///< verified by libtorrent's piece hashes; keeps seeding. What was there already was not received
 struct FetchFailed { Hash v2_hash; std::string reason; };
 struct FetchProgress { Hash v2_hash; std::int64_t done_bytes = 0, total_bytes = 0; };
 struct ItemFound { NodeKey key; std::string salt; std::int64_t seq = 0; Bytes value; bool last = false; };  ///< empty value: nobody has one; `last`: the search is over

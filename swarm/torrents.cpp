@@ -186,7 +186,7 @@ void Torrents::admit(Fetch& fetch) {
 void Torrents::finish(const Key& key, Fetch& fetch) {
   auto torrent = torrent_of(fetch.handle);
   if (!torrent && fetch.request.canonical) return give_up(key, torrent.error().message);
-  FetchDone done{fetch.request.v2_hash, {}, {}};
+  FetchDone done{fetch.request.v2_hash, {}, {}, fetch.handle.status({}).total_payload_download};
   auto info = fetch.handle.torrent_file();
   if (torrent) done.torrent = std::move(*torrent);
   else {

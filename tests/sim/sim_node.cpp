@@ -27,6 +27,7 @@ FarmerOptions farmer_options(const KeyPair& key, const NodeTerms& terms, const s
   options.price = {terms.price_micro, terms.cpu_price_micro};
   options.memory_bytes = terms.memory_bytes;
   options.credit = CreditPolicy(terms.credit);
+  options.audit_above_micro = terms.audit_above_micro;
   for (const Block& block : chain) options.credit.book(block);
   options.limit_mode = "cgroup2";
   options.platform = terms.platform;
@@ -349,6 +350,7 @@ void SimNode::carry(const FarmerEffect& effect) {
     });
   }
   if (auto* runtime = std::get_if<PrepareRuntime>(&effect)) return prepare(*runtime);
+  if (auto* audit = std::get_if<AuditChain>(&effect)) return audit_chain(*audit);
   if (auto* keep = std::get_if<KeepHold>(&effect)) {
     auto kept = writing().keep_foreign(*decode_block(keep->block));
     if (!kept) hear(HoldBad{keep->award, kept.error().message});
@@ -367,6 +369,15 @@ void SimNode::carry(const FarmerEffect& effect) {
     SimTask* task = task_of(world_, meet->task);
     later(world_.random().between(1, 200), [this, requester = task->offer.requester] { world_.acquaint(*this, *world_.node(requester)); });
   }
+}
+
+/// Whoever publishes has its whole chain published, at once.
+void SimNode::audit_chain(const AuditChain& effect) {
+  later(world_.random().between(100, 2'000), [this, key = effect.key] {
+    const SimNode& other = *world_.node(key);
+    if (!other.terms_.publishes) return hear(AuditFailed{key, "no head is published for it"});
+    hear(ChainAudited{key, other.ledger_->chain().size(), other.terms_.unproved_micro, 1});
+  });
 }
 
 void SimNode::prepare(const PrepareRuntime& effect) {

@@ -2,6 +2,7 @@
 // A turn: step the roles, book, feed the answers back, commit, and only then let messages leave. A crash loses all that is not durable.
 #pragma once
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -44,6 +45,9 @@ struct NodeTerms {
   std::int64_t memory_bytes = 0; ///< of all its units together; 0: no bound
   std::string platform = "debian-12/x86_64";
   CreditTerms credit;            ///< who may owe it how much
+  Micro audit_above_micro = std::numeric_limits<Micro>::max();
+  bool publishes = true;         ///< its chain can be audited
+  Micro unproved_micro = 0;      ///< and then shows so much that is its own word alone
   // Planted bugs: the laws must notice each.
   bool forgets_refs = false;     ///< the ledger books a DEBIT again
   bool nonce_is_known = false;   ///< votes can be guessed from their commits
@@ -148,6 +152,7 @@ class SimNode {
   void carry(const FarmerEffect& effect);
   void carry(SimTask& task, const RequesterEffect& effect);
   void written(SimTask& task, const AwardId& award, const Result<Block>& block);
+  void audit_chain(const AuditChain& effect);
   void prepare(const PrepareRuntime& effect);
   void run_unit(const RunUnit& effect);
   void work_on(const UnitRan& ran, TimeMs left_ms);

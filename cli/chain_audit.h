@@ -1,0 +1,72 @@
+// One stranger's chain, audited without asking its owner: its published head is found, the bundles that are not here yet are fetched, and what is
+// new is verified. Asynchronous: whoever runs it owns swarm and loop; a farmer that is about to promise work, or `tnode ledger audit`.
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/chain_segments.h"
+#include "cli/home.h"
+#include "core/chain_file.h"
+#include "core/fraud.h"
+#include "ledger/store.h"
+
+namespace tnode {
+
+/// A chain as the swarm has it.
+struct AuditedChain {
+  PublishedHead head;
+  ChainReport report;
+  std::uint64_t bundles = 0, fetched = 0;  ///< of all its bundles, those that were not here yet
+  std::int64_t received_bytes = 0;
+  std::vector<Hash> replaced;              ///< bundles that are no longer here, for they have grown
+};
+
+/// How an audit reaches the world. Everything is called, and calls back, in one thread.
+struct AuditPorts {
+  std::function<void(const NodeKey&)> find_head;  ///< what is found comes by ChainAudit::heard
+  FetchPort fetch;
+  std::function<void(TimeMs delay_ms, std::function<void()> action)> later;
+  std::function<void(std::function<std::function<void()>()> job)> work;  ///< long: may run beside the loop; what it returns runs in it
+};
+
+struct AuditRequest {
+  NodeKey key;
+  TimeMs wait_ms = 15'000;           ///< for the head
+  std::uint64_t most_bundles = 4'096;
+  std::vector<NodeKey> holders;
+  std::vector<std::string> peers;
+};
+
+class ChainAudit : public std::enable_shared_from_this<ChainAudit> {
+ public:
+  /// `fraud`: what the head or the blocks prove of their key, also when they could not be put together. `timeout` when nothing could be had,
+  /// `invalid` when what there is does not hold.
+  using End = std::function<void(Result<AuditedChain> chain, std::optional<Fraud> fraud)>;
+  static std::shared_ptr<ChainAudit> begin(const Home& home, AuditRequest request, AuditPorts ports, End end);
+  void heard(const ItemFound& item);
+
+ private:
+  ChainAudit(const Home& home, AuditRequest request, AuditPorts ports, End end) : home_(home), request_(std::move(request)), ports_(std::move(ports)), end_(std::move(end)) {}
+  void ask();
+  void take_head();
+  Result<void> take(ChainSegment segment);
+  void verify();
+  void finish(Result<AuditedChain> chain, std::optional<Fraud> fraud = {});
+
+  Home home_;
+  AuditRequest request_;
+  AuditPorts ports_;
+  End end_;
+  bool looking_ = true;
+  std::optional<PublishedHead> newest_;
+  AuditedChain chain_;
+  std::vector<std::pair<Bytes, Bytes>> parts_;  // blocks and halves of each segment, the newest first
+};
+
+/// A block that this node got from that key by itself and that its public chain does not have at that place.
+std::optional<Fraud> contradiction_with_store(const Store& store, const ChainReport& report);
+
+}  // namespace tnode

@@ -1,0 +1,49 @@
+#include "cli/farmer_audits.h"
+
+#include <utility>
+
+#include "cli/node.h"
+
+namespace tnode {
+void FarmerAudits::audit(const AuditChain& effect) {
+  if (running_.size() < audits_at_once) begin(effect);
+  else waiting_.push_back(effect);
+}
+
+void FarmerAudits::begin(const AuditChain& effect) {
+  AuditRequest request{effect.key, audit_head_wait_ms, audit_most_bundles, {effect.key}, {}};
+  if (!effect.endpoint.empty()) request.peers.push_back(effect.endpoint);
+  AuditPorts ports;
+  ports.find_head = [this](const NodeKey& key) { node_.swarm().find_item(key, head_salt); };
+  ports.fetch = [this](FetchTorrent wanted, auto end) { fetch(std::move(wanted), std::move(end)); };
+  ports.later = [this](TimeMs delay_ms, std::function<void()> action) { node_.later(delay_ms, std::move(action)); };
+  ports.work = [this](std::function<std::function<void()>()> job) { node_.work(std::move(job)); };
+  running_[effect.key] = ChainAudit::begin(node_.home(), std::move(request), std::move(ports), [this, key = effect.key](const Result<AuditedChain>& chain, const std::optional<Fraud>& fraud) { ended(key, chain, fraud); });
+}
+
+void FarmerAudits::fetch(FetchTorrent request, std::function<void(const FetchDone*, const std::string&)> end) {
+  if (!bundles_.take(node_.now())) return end(nullptr, "too many bundles of strangers' chains were fetched lately");
+  node_.fetch(std::move(request), std::move(end));
+}
+
+void FarmerAudits::heard(const ItemFound& item) {
+  if (auto audit = running_.find(item.key); audit != running_.end()) std::shared_ptr(audit->second)->heard(item);
+}
+
+void FarmerAudits::ended(const NodeKey& key, const Result<AuditedChain>& chain, const std::optional<Fraud>& fraud) {
+  running_.erase(key);
+  if (chain)
+    for (const Hash& old : chain->replaced) node_.swarm().remove(old);
+  auto proof = fraud;
+  if (!proof && chain) proof = contradiction_with_store(node_.store(), chain->report);
+  if (proof) node_.take_proof(*proof);
+  if (proof) tell_(AuditFailed{key, "it " + proof->rule, true});
+  else if (!chain) tell_(AuditFailed{key, chain.error().message, chain.error().code == Code::invalid});
+  else tell_(ChainAudited{key, chain->report.chain.blocks(), chain->report.unproved_micro, chain->fetched});
+  if (waiting_.empty() || running_.size() >= audits_at_once) return;
+  const AuditChain next = waiting_.front();
+  waiting_.pop_front();
+  begin(next);
+}
+
+}  // namespace tnode
