@@ -98,15 +98,19 @@ Result<void> ChainVerifier::add(std::string_view own, std::string_view halves, c
 ChainSummary ChainVerifier::summary() const { return {report_.chain.state(), report_, owed_signed(report_)}; }
 ChainReport ChainVerifier::report() && { return std::move(report_); }
 
+std::string_view own_part(std::string_view file) {
+  constexpr std::size_t key_at = 24;  // in a block
+  const auto key_of = [&](std::size_t at) { return file.substr(at + key_at, 32); };
+  std::size_t end = 0;
+  while (end + block_bytes <= file.size() && key_of(end) == key_of(0)) end += block_bytes;
+  return file.substr(0, end);
+}
+
 Result<ChainReport> verify_chain_file(std::string_view file, const std::optional<VerifiedMark>& mark) {
   if (file.empty() || file.size() % block_bytes != 0) return fail(Code::invalid, "a file of blocks has a multiple of " + std::to_string(block_bytes) + " bytes, and at least one block; this one has " + std::to_string(file.size()));
-  // The halves begin where the first block names another key.
-  constexpr std::size_t key_at = 24;
-  const auto key_of = [&](std::size_t at) { return file.substr(at + key_at, 32); };
-  std::size_t end = block_bytes;
-  while (end < file.size() && key_of(end) == key_of(0)) end += block_bytes;
+  const std::string_view own = own_part(file);
   ChainVerifier verifier;
-  if (auto good = verifier.add(file.substr(0, end), file.substr(end), mark); !good) return good.error();
+  if (auto good = verifier.add(own, file.substr(own.size()), mark); !good) return good.error();
   if (mark && verifier.blocks() <= mark->seq) return fail(Code::invalid, "the chain is shorter than when it was verified before");
   return std::move(verifier).report();
 }

@@ -68,6 +68,9 @@ class ChainVerifier {
   std::set<BlockId> joined_;
 };
 
+/// The whole blocks that a file begins with and that have the key of its first: the chain itself, before the halves of others.
+std::string_view own_part(std::string_view file);
+
 /// Replays a whole chain: ChainVerifier over a file as `ledger export` writes it. `invalid` also when the chain no longer leads through the mark.
 Result<ChainReport> verify_chain_file(std::string_view file, const std::optional<VerifiedMark>& mark = {});
 
