@@ -225,7 +225,11 @@ Result<Block> Store::credit_award(const Block& debit_block, TimeMs now) {
 
 Result<std::optional<Block>> Store::Impl::first_of(Statement& bound) const {
   const int step = bound.step();
-  if (step == SQLITE_ROW) return std::optional(block_of_row(bound.blob_at(0)));
+  if (step == SQLITE_ROW) {
+    std::optional<Block> block = block_of_row(bound.blob_at(0));
+    bound.release();
+    return block;
+  }
   if (step == SQLITE_DONE) return std::optional<Block>();
   return database->problem("look for a block");
 }

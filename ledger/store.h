@@ -76,6 +76,8 @@ class Store {
   /// Keeps a block of another's chain, whomever it concerns: evidence, compared with all that is here. True when it is new. Checks the
   /// signature; `invalid` as for keep_foreign.
   Result<bool> keep_chain_block(const Block& block);
+  /// Keeps a proof that check_fraud() found good, whichever of its blocks are here already.
+  Result<void> keep_proof(const Fraud& fraud);
   /// Proofs of fraud, one a key.
   std::vector<Fraud> frauds() const;
   std::optional<Fraud> fraud_of(const NodeKey& key) const;
