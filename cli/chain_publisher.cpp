@@ -41,7 +41,7 @@ void ChainPublisher::look() {
 
 void ChainPublisher::advance() {
   if (node_.store().doubt() != Store::Doubt::none) return;  // what is here may not be all
-  const std::uint64_t blocks = node_.store().balance().blocks;
+  const std::uint64_t blocks = node_.store().blocks();
   if (!busy_ && blocks > bundled_) bundle(bundled_ / segment_blocks * segment_blocks);
   else if (!busy_ && head_ && node_.now() >= said_ms_ + put_wait_ms && (published_ < bundled_ || node_.now() >= published_ms_ + republish_ms)) say_head();
 }

@@ -289,6 +289,8 @@ Balance Store::balance() const {
   return balance;
 }
 
+std::uint64_t Store::blocks() const { return impl_->head ? impl_->head->seq + 1 : 0; }
+
 std::vector<Block> Store::history(std::uint64_t from, std::size_t limit) const {
   std::vector<Block> blocks;
   auto statement = impl_->database->prepare("SELECT bytes FROM own WHERE seq >= ? ORDER BY seq LIMIT ?");

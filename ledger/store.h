@@ -98,7 +98,10 @@ class Store {
   struct Known { std::int64_t blocks = 0; Micro paid_to_us_micro = 0, received_from_us_micro = 0; bool forked = false; };
   Known known_of(const NodeKey& key) const;
 
+  /// Sums up what is unclaimed: for people, not for every message.
   Balance balance() const;
+  /// Of the own chain.
+  std::uint64_t blocks() const;
   /// Own blocks, oldest first, from seq `from`, at most `limit`.
   std::vector<Block> history(std::uint64_t from, std::size_t limit) const;
 
