@@ -21,11 +21,12 @@ usage() {
   cat <<'HELP'
 usage: ./bootstrap.sh COMMAND
 
-  build   install what is missing, build build/tnode
-  test    the same, then run every test
-  bench   the same as build, then compare how fast programs start in sandboxes and without
-  demo    the same as build, then render a short animation on three farmers of this machine
-  help    this text
+  build         install what is missing, build build/tnode
+  test          the same, then run every test
+  bench [NAME]  the same as build, then measure; NAME is one of scripts/bench/, without it all run, one after the other:
+                sandbox (how fast programs start), ledger (credits), main_job (a task on three nodes), cpu_share (a farmer beside its owner)
+  demo          the same as build, then render a short animation on three farmers of this machine
+  help          this text
 
 Packages are installed by apt-get, as root or by sudo, and only those that are missing.
 TNODE_SKIP_PACKAGES=1 installs nothing: for systems where the libraries come from elsewhere.
@@ -88,6 +89,17 @@ $words"
   ninja -C "$root/build" --quiet >&2 || die "the build failed: the first error is above"
 }
 
+# What each is told to measure.
+bench() {
+  local what="$root/build/tnode"
+  case "$1" in
+    sandbox) what="$root/build" ;;
+    ledger) what="$root/build/tests/ledger_bench" ;;
+  esac
+  say "scripts/bench/$1.py"
+  /usr/bin/python3 "$root/scripts/bench/$1.py" "$what"
+}
+
 case "${1:-help}" in
   build)
     install_packages "${build_packages[@]}"
@@ -101,9 +113,16 @@ case "${1:-help}" in
     exec ctest --output-on-failure --no-tests=error --parallel "$(nproc)"
     ;;
   bench)
+    benches=(sandbox ledger main_job cpu_share)
+    [ "$#" -lt 2 ] || benches=("${@:2}")
+    for name in "${benches[@]}"; do
+      [ -f "$root/scripts/bench/$name.py" ] || die "there is no bench '$name'; there are: $(cd "$root/scripts/bench" && printf '%s ' *.py | sed 's/\.py//g')"
+    done
     install_packages "${build_packages[@]}" crun  # to compare with
     build
-    exec /usr/bin/python3 "$root/scripts/bench/sandbox.py" "$root/build"
+    status=0
+    for name in "${benches[@]}"; do bench "$name" || status=$?; done
+    exit "$status"
     ;;
   demo)
     install_packages "${build_packages[@]}"

@@ -21,7 +21,7 @@ ChainPublisher::ChainPublisher(Node& node) : node_(node) {
     if (!bundle) break;  // made again, with the same name and content but for halves that came since
     node_.offer(*bundle, Node::Twin::no);
   }
-  if (bundled_ > 0 && node_.store().balance().blocks == bundled_) head_ = PublishedHead{node_.store().history(bundled_ - 1, 1).front(), segment_before(bundled_)};
+  if (bundled_ > 0 && node_.store().blocks() == bundled_) head_ = PublishedHead{node_.store().history(bundled_ - 1, 1).front(), segment_before(bundled_)};
   // The head that the DHT has names what was made last.
   if (auto record = node_.store().get(segment_bucket, open_segment); record && record->size() == 32)
     if (auto bundle = find_bundle(node_.home().segment_dir(*Hash::from_bytes(*record)))) serve_open(0, *bundle);
@@ -47,7 +47,7 @@ bool ChainPublisher::putting() const { return said_ms_ != 0 && node_.now() < sai
 
 void ChainPublisher::advance() {
   if (busy_ || node_.store().doubt() != Store::Doubt::none) return;  // in doubt: what is here may not be all
-  const std::uint64_t blocks = node_.store().balance().blocks, first = bundled_ / segment_blocks * segment_blocks;
+  const std::uint64_t blocks = node_.store().blocks(), first = bundled_ / segment_blocks * segment_blocks;
   // A DHT takes a new head in seconds at best: until then only whole segments are bundled.
   if (blocks > bundled_ && (!putting() || blocks >= first + segment_blocks)) bundle(first);
   else if (head_ && !putting() && (published_ < bundled_ || node_.now() >= published_ms_ + republish_ms)) say_head();

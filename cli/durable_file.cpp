@@ -30,7 +30,13 @@ Result<std::string> write_beside(const std::string& path, std::string_view bytes
   unlink(temporary.c_str());
   const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (file < 0) return io_error("cannot write " + temporary);
-  const bool written = write(file, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()) && fsync(file) == 0;
+  bool written = true;
+  while (written && !bytes.empty()) {
+    const ssize_t put = write(file, bytes.data(), bytes.size());
+    if (put > 0) bytes.remove_prefix(static_cast<std::size_t>(put));
+    written = put > 0 || (put < 0 && errno == EINTR);
+  }
+  written = written && fsync(file) == 0;
   Error problem = io_error("cannot write " + temporary);
   close(file);
   if (written) return temporary;

@@ -1,4 +1,4 @@
-// Small files that must outlive a power cut and that nobody else may read: keys, and what is known about them.
+// Files that must outlive a power cut and that nobody else may read: keys, what is known about them, exported chains.
 #pragma once
 #include <string>
 #include <string_view>

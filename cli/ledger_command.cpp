@@ -57,6 +57,7 @@ Result<NodeKey> parse_node_key(const std::string& text) {
   auto bytes = from_hex(text);
   auto key = bytes ? NodeKey::from_bytes(*bytes) : Result<NodeKey>(bytes.error());
   if (!key) return fail(Code::invalid, "'" + text + "' is no key of a node: it has 64 hex digits (`tnode key show` prints one's own)");
+  if (!may_be_key(*key)) return fail(Code::invalid, "'" + text + "' is nobody's key: anybody can sign for it");
   return key;
 }
 

@@ -1,9 +1,9 @@
 // `tnode ledger export|verify|import`: chains as files that anyone can check without this node's leave.
-#include <fstream>
-#include <iterator>
+#include <filesystem>
 
 #include "cli/bundle_disk.h"
 #include "cli/commands.h"
+#include "cli/durable_file.h"
 #include "cli/home.h"
 #include "cli/ledger_command.h"
 #include "cli/node.h"
@@ -17,11 +17,22 @@ namespace {
 constexpr std::uintmax_t max_file_bytes = std::uintmax_t{1} << 30;  // three million blocks
 
 Result<Bytes> read_blocks(const std::string& path) {
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file) return fail(Code::not_found, "cannot read " + path);
-  if (const auto size = file.tellg(); size < 0 || static_cast<std::uintmax_t>(size) > max_file_bytes) return fail(Code::invalid, path + " is no file of blocks: it is too large");
-  file.seekg(0);
-  return Bytes{std::istreambuf_iterator<char>(file), {}};
+  std::error_code unknown;
+  if (const auto size = std::filesystem::file_size(path, unknown); !unknown && size > max_file_bytes) return fail(Code::invalid, path + " is no file of blocks: it is too large");
+  return read_file(path);
+}
+
+/// An earlier export of the same chain may be replaced, by one that has all of it. Anything else stays: a store, say, or an export that has
+/// what a restored home has lost.
+Result<void> may_replace(const std::string& path, std::string_view blocks) {
+  auto there = read_blocks(path);
+  if (!there && there.error().code == Code::not_found) return {};
+  if (!there) return there.error();
+  auto first = decode_block(std::string_view(*there).substr(0, block_bytes));
+  const auto refused = [&](const std::string& why) { return fail(Code::exists, path + " " + why + "; it is not replaced, choose another name"); };
+  if (!there->empty() && (!first || first->key.view() != decode_block(blocks.substr(0, block_bytes))->key.view())) return refused("is there already, and is no export of this chain");
+  if (!blocks.starts_with(own_part(*there))) return refused("has blocks of this chain that are not here");
+  return {};
 }
 
 Result<ChainReport> verify_file(const std::string& path) {
@@ -55,7 +66,9 @@ int run_ledger_export(const GlobalOptions& global, const std::string& path) {
   auto ledger = open_ledger(global);
   if (!ledger) return fail_with(ledger.error());
   const Bytes blocks = ledger->store->export_chain();
-  if (auto written = write_file_atomically(path, blocks); !written) return fail_with(written.error());
+  if (blocks.empty()) return fail_with(fail(Code::not_found, "there are no blocks here yet"));
+  if (auto may = may_replace(path, blocks); !may) return fail_with(may.error());
+  if (auto written = write_durably(path, blocks); !written) return fail_with(written.error());
   const auto own = ledger->store->balance().blocks, all = static_cast<std::uint64_t>(blocks.size() / block_bytes);
   Output(global).answer(Json{{"key", to_hex(ledger->own)}, {"file", path}, {"blocks", own}, {"halves", all - own}},
                         std::to_string(own) + " blocks and " + std::to_string(all - own) + " halves of others written to " + path + "\n", path);

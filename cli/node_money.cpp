@@ -123,8 +123,7 @@ void Node::take_fraud(const NodeKey& from, const FraudNotice& notice) {
 }
 
 void Node::take_proof(const Fraud& fraud) {
-  for (const Block& block : fraud.blocks)
-    if (auto kept = writing().keep_chain_block(block); !kept && kept.error().code == Code::io) return give_up(kept.error());
+  if (auto kept = writing().keep_proof(fraud); !kept && kept.error().code == Code::io) give_up(kept.error());
 }
 
 /// Whoever accuses without proof is refused instead; the accused is not touched.

@@ -52,7 +52,7 @@ void OwnChain::look() {
 
 void OwnChain::met(const NodeKey& peer) {
   // In doubt the newest block is asked for too: who shows it knows as much as we do.
-  const std::uint64_t blocks = store_.balance().blocks;
+  const std::uint64_t blocks = store_.blocks();
   ask(peer, in_doubt() && blocks > 0 ? blocks - 1 : blocks);
 }
 
@@ -103,11 +103,11 @@ void OwnChain::heard(const ItemFound& item) {
 void OwnChain::see(const Block& block) {
   const bool own = block.key == node_.key().key();
   if (own && !verify_block(block)) return;
-  const Balance here = store_.balance();
-  if (own && block.seq < here.blocks) {
+  const std::uint64_t here = store_.blocks();
+  if (own && block.seq < here) {
     const auto ours = store_.history(block.seq, 1);
     if (block_id(ours.front()) != block_id(block)) parted_at_ = block.seq;
-    else if (block.seq + 1 == here.blocks) head_shown_ = true;
+    else if (block.seq + 1 == here) head_shown_ = true;
     return;
   }
   if (in_doubt()) {
@@ -156,7 +156,7 @@ void OwnChain::advance() {
 }
 
 void OwnChain::catch_up(const ChainReport& chain) {
-  const std::uint64_t before = store_.balance().blocks;
+  const std::uint64_t before = store_.blocks();
   auto done = put_back(node_.writing(), chain);
   if (!done && done.error().code == Code::exists) {
     parted_at_ = before == 0 ? 0 : before - 1;
@@ -183,7 +183,7 @@ std::string OwnChain::waits_for() const {
 
 void OwnChain::trust_if_known() {
   if (!in_doubt() || parted_at_ || recovery_->parted() || !asked_.empty()) return;
-  const std::uint64_t here = store_.balance().blocks;
+  const std::uint64_t here = store_.blocks();
   if (here < mark_.chain.blocks || recovery_->blocks_seen() > here || fetching_) return;
   // The published head, or the newest block in somebody's hands and nothing in the DHT: that is known, not hoped.
   if (!published_ && !(head_shown_ && searched_)) return;

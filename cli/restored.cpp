@@ -80,7 +80,7 @@ Result<OwnStore> open_own_store(const Home& home, const KeyPair& key, TimeMs now
 
 Result<PutBack> put_back(Store& store, const ChainReport& chain) {
   PutBack done;
-  const std::uint64_t before = store.balance().blocks;
+  const std::uint64_t before = store.blocks();
   auto taken = store.take_own(chain);
   if (!taken) return taken.error();
   done.blocks = *taken;

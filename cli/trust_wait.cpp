@@ -47,7 +47,7 @@ Result<void> wait_until_trusted(Node& node, Signals& signals, const Output& outp
   signals.stop();
   if (!ran) return ran;
   if (!waiter->trusted) return fail(Code::refused, "interrupted; the next start goes on finding out whether this node's chain is whole");
-  const auto blocks = node.store().balance().blocks;
+  const auto blocks = node.store().blocks();
   output.line("restored its chain is whole: " + std::to_string(blocks) + " blocks; it goes on");
   output.event("trusted", {{"blocks", blocks}});
   return {};

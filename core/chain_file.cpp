@@ -1,5 +1,7 @@
 #include "core/chain_file.h"
 
+#include <functional>
+
 #include "core/amount.h"
 
 namespace tnode {
@@ -9,25 +11,28 @@ Error broken(const Block& block, const std::string& why) {
   return fail(Code::invalid, std::string(block_word(block.type)) + " block " + std::to_string(block.seq) + " of " + short_hex(block.key) + ": " + why);
 }
 
-Result<void> add_own(ChainReport& report, const Block& block, const std::optional<VerifiedMark>& mark) {
-  if (auto good = report.chain.add(block); !good) return good;
-  if (mark && block.seq == mark->seq && block_id(block) != mark->id) return broken(block, "another one stood here when this chain was verified before");
-  if (!mark || block.seq > mark->seq) {
-    if (!verify_block(block)) return broken(block, "its signature is wrong");
-    ++report.signatures;
+/// With its sign: what a counterparty is still owed, or owes.
+std::map<NodeKey, Micro> owed_signed(const ChainReport& report) {
+  std::set<BlockId> receipts;
+  for (const Block& block : report.others)
+    if (block.type == BlockType::credit) receipts.insert(block.link);
+  std::map<NodeKey, Micro> owed = report.owed_before;
+  // No sum can overflow: neither all payments of a chain nor all that it earned do.
+  for (const Block& block : report.own) {
+    if (block.type == BlockType::debit && receipts.count(block_id(block))) owed[block.counterparty] += block.amount;
+    if (block.type == BlockType::credit) owed[block.counterparty] -= block.amount;
   }
-  std::optional<Micro> sum = 0;
-  if (block.type == BlockType::credit) {
-    ++report.credits;
-    sum = checked_add(report.earned_micro, block.amount);
-    if (sum) report.earned_micro = *sum;
-  } else if (block.type == BlockType::debit) {
-    ++report.debits;
-    sum = checked_add(report.paid_micro, block.amount);
-    if (sum) report.paid_micro = *sum;
+  return owed;
+}
+
+/// Each block of a part; misplaced bytes are told by where they stand.
+Result<void> each_block(std::string_view part, const std::function<Result<void>(const Block&)>& each) {
+  if (part.size() % block_bytes != 0) return fail(Code::invalid, "blocks have " + std::to_string(block_bytes) + " bytes each; these are " + std::to_string(part.size()));
+  for (std::size_t at = 0; at < part.size(); at += block_bytes) {
+    auto block = decode_block(part.substr(at, block_bytes));
+    if (!block) return fail(Code::invalid, "the block at byte " + std::to_string(at) + ": " + block.error().message);
+    if (auto good = each(*block); !good) return good;
   }
-  if (!sum) return broken(block, "the sum of all payments is more than can be counted");
-  report.own.push_back(block);
   return {};
 }
 
@@ -38,48 +43,80 @@ bool halves_fit(const Block& debit, const Block& credit) {
          credit.ref == debit.ref && credit.amount == debit.amount;
 }
 
+ChainVerifier::ChainVerifier(ChainSummary before) {
+  static_cast<ChainSums&>(report_) = before.sums;
+  report_.unproved_micro = before.sums.earned_micro - before.sums.proved_micro;
+  report_.chain = Chain(std::move(before.state));
+  report_.first = report_.chain.blocks();
+  report_.owed_before = std::move(before.owed);
+}
+
+Result<void> ChainVerifier::add_own(const Block& block, const std::optional<VerifiedMark>& mark) {
+  ChainReport& r = report_;
+  if (r.chain.head() && block.key != r.key()) return broken(block, "it is a block of another chain");
+  if (auto good = r.chain.add(block); !good) return good;
+  const BlockId id = block_id(block);
+  if (mark && block.seq == mark->seq && id != mark->id) return broken(block, "another one stood here when this chain was verified before");
+  if (!mark || block.seq > mark->seq) {
+    if (!verify_block(block)) return broken(block, "its signature is wrong");
+    ++r.signatures;
+  }
+  const bool credit = block.type == BlockType::credit;
+  if (credit || block.type == BlockType::debit) {
+    Micro& total = credit ? r.earned_micro : r.paid_micro;
+    const auto sum = checked_add(total, block.amount);
+    if (!sum) return broken(block, "the sum of all payments is more than can be counted");
+    total = *sum;
+    ++(credit ? r.credits : r.debits);
+    if (credit) r.unproved_micro += block.amount;  // until its DEBIT is seen; never more than all that was earned
+    payments_[credit ? block.link : id] = r.own.size();
+  }
+  r.own.push_back(block);
+  return {};
+}
+
+Result<void> ChainVerifier::add_half(const Block& block) {
+  const bool debit = block.type == BlockType::debit;
+  const BlockId id = debit ? block_id(block) : block.link;
+  const auto half = payments_.find(id);
+  if (half == payments_.end() || !(debit ? halves_fit(block, report_.own[half->second]) : halves_fit(report_.own[half->second], block))) return broken(block, "it is no half of a payment of this chain");
+  if (auto good = check_block_shape(block); !good) return good;
+  if (!verify_block(block)) return broken(block, "its signature is wrong");
+  if (!joined_.insert(id).second) return broken(block, "its payment has its other half already");
+  ++(debit ? report_.credits_proved : report_.debits_receipted);
+  if (debit) report_.proved_micro += block.amount, report_.unproved_micro -= block.amount;
+  report_.others.push_back(block);
+  ++report_.signatures;
+  return {};
+}
+
+Result<void> ChainVerifier::add(std::string_view own, std::string_view halves, const std::optional<VerifiedMark>& mark) {
+  if (auto good = each_block(own, [&](const Block& block) { return add_own(block, mark); }); !good) return good;
+  return each_block(halves, [&](const Block& block) { return add_half(block); });
+}
+
+ChainSummary ChainVerifier::summary() const { return {report_.chain.state(), report_, owed_signed(report_)}; }
+ChainReport ChainVerifier::report() && { return std::move(report_); }
+
+std::string_view own_part(std::string_view file) {
+  constexpr std::size_t key_at = 24;  // in a block
+  const auto key_of = [&](std::size_t at) { return file.substr(at + key_at, 32); };
+  std::size_t end = 0;
+  while (end + block_bytes <= file.size() && key_of(end) == key_of(0)) end += block_bytes;
+  return file.substr(0, end);
+}
+
 Result<ChainReport> verify_chain_file(std::string_view file, const std::optional<VerifiedMark>& mark) {
   if (file.empty() || file.size() % block_bytes != 0) return fail(Code::invalid, "a file of blocks has a multiple of " + std::to_string(block_bytes) + " bytes, and at least one block; this one has " + std::to_string(file.size()));
-  ChainReport report;
-  std::map<BlockId, std::size_t> payments;  // own DEBITs by their id, own CREDITs by the DEBIT's
-  std::set<BlockId> joined;
-  for (std::size_t at = 0; at < file.size(); at += block_bytes) {
-    auto block = decode_block(file.substr(at, block_bytes));
-    if (!block) return fail(Code::invalid, "the block at byte " + std::to_string(at) + ": " + block.error().message);
-    if (!report.chain.head() || block->key == report.key()) {
-      if (!report.others.empty()) return broken(*block, "a chain's own blocks stand before those of others");
-      if (auto good = add_own(report, *block, mark); !good) return good.error();
-      if (block->type == BlockType::debit) payments[block_id(*block)] = report.own.size() - 1;
-      if (block->type == BlockType::credit) payments[block->link] = report.own.size() - 1;
-    } else {
-      const bool debit = block->type == BlockType::debit;
-      const BlockId id = debit ? block_id(*block) : block->link;
-      auto half = payments.find(id);
-      if (half == payments.end() || !(debit ? halves_fit(*block, report.own[half->second]) : halves_fit(report.own[half->second], *block))) return broken(*block, "it is no half of a payment of this chain");
-      if (auto good = check_block_shape(*block); !good) return good.error();
-      if (!verify_block(*block)) return broken(*block, "its signature is wrong");
-      if (!joined.insert(id).second) return broken(*block, "its payment has its other half already");
-      ++(debit ? report.credits_proved : report.debits_receipted);
-      report.others.push_back(*block);
-      ++report.signatures;
-    }
-  }
-  if (mark && report.chain.blocks() <= mark->seq) return fail(Code::invalid, "the chain is shorter than when it was verified before");
-  for (const auto& [debit, place] : payments)
-    if (report.own[place].type == BlockType::credit && !joined.count(debit)) report.unproved_micro += report.own[place].amount;
-  return report;
+  const std::string_view own = own_part(file);
+  ChainVerifier verifier;
+  if (auto good = verifier.add(own, file.substr(own.size()), mark); !good) return good.error();
+  if (mark && verifier.blocks() <= mark->seq) return fail(Code::invalid, "the chain is shorter than when it was verified before");
+  return std::move(verifier).report();
 }
 
 std::map<NodeKey, Micro> owed_by(const ChainReport& report) {
-  std::set<BlockId> receipts;
-  for (const Block& block : report.others)
-    if (block.type == BlockType::credit) receipts.insert(block.link);
-  std::map<NodeKey, Micro> owed;
-  // No sum can overflow: neither all payments of a chain nor all that it earned do.
-  for (const Block& block : report.own) {
-    if (block.type == BlockType::debit && receipts.count(block_id(block))) owed[block.counterparty] += block.amount;
-    if (block.type == BlockType::credit) owed[block.counterparty] -= block.amount;
-  }
+  auto owed = owed_signed(report);
   std::erase_if(owed, [](const auto& entry) { return entry.second <= 0; });
   return owed;
 }

@@ -2,6 +2,8 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
+
 namespace tnode {
 namespace {
 
@@ -50,7 +52,28 @@ bool scalar_is_canonical(const Signature& signature) {
   return false;
 }
 
+/// The points of small order, and how they may be written, without the sign of x.
+constexpr std::array<std::string_view, 7> small_points = {
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"};
+
 }  // namespace
+
+bool may_be_key(const NodeKey& key) {
+  static const auto points = [] {
+    std::array<NodeKey, small_points.size()> all;
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] = *NodeKey::from_bytes(*from_hex(small_points[i]));
+    return all;
+  }();
+  NodeKey point = key;
+  point.bytes[31] &= 0x7f;
+  return std::find(points.begin(), points.end(), point) == points.end();
+}
 
 struct Sha256::Context {
   MdPointer md{EVP_MD_CTX_new()};
@@ -116,7 +139,7 @@ Signature KeyPair::sign(std::string_view domain, std::string_view data) const {
 }
 
 bool verify(const NodeKey& key, std::string_view domain, std::string_view data, const Signature& signature) {
-  if (!scalar_is_canonical(signature)) return false;
+  if (!scalar_is_canonical(signature) || !may_be_key(key)) return false;
   KeyPointer handle{EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, key.bytes.data(), key.bytes.size())};
   if (!handle) return false;
   Bytes message = tagged(domain, data);

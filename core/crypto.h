@@ -64,7 +64,10 @@ Bytes seal_aes_gcm(const Hash& key, const GcmNonce& nonce, std::string_view know
 /// The secret; nothing when the key is wrong, or anything was changed.
 std::optional<Bytes> open_aes_gcm(const Hash& key, const GcmNonce& nonce, std::string_view known, std::string_view sealed);
 
-/// True when `signature` is `key`'s over the same domain and data, with S < L (no malleable twins).
+/// False for the few points of small order: anybody can sign for them, and one signature fits several messages.
+bool may_be_key(const NodeKey& key);
+
+/// True when `signature` is `key`'s over the same domain and data, with S < L (no malleable twins), and the key one that may be.
 bool verify(const NodeKey& key, std::string_view domain, std::string_view data, const Signature& signature);
 
 }  // namespace tnode

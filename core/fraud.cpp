@@ -6,6 +6,7 @@
 #include <map>
 
 #include "core/amount.h"
+#include "core/chain_file.h"
 
 namespace tnode {
 namespace {
@@ -29,6 +30,9 @@ std::optional<std::string> twins(const Block& a, const Block& b) {
 /// `after` follows `before`. Without its HOLD a DEBIT may have ended one of any amount that is enough; the rest must add up.
 std::optional<std::string> wrong_step(const Block& before, const Block& after, const Block* hold) {
   if (after.seq != before.seq + 1) return std::nullopt;
+  // What is wrong with a first block alone counts as soon as a second one stands on it.
+  if (before.seq == 0)
+    if (auto first = check_next_block(nullptr, before, 0, any_line); !first) return "signed a chain that begins wrong: " + first.error().message;
   Micro held = after.amount;
   if (after.type == BlockType::debit) held = hold ? hold->amount : std::max(after.amount, checked_add(before.held, -after.held).value_or(0));
   auto good = check_next_block(&before, after, held, any_line);
@@ -37,7 +41,8 @@ std::optional<std::string> wrong_step(const Block& before, const Block& after, c
 }
 
 std::optional<std::string> wrong_end(const Block& hold, const Block& end) {
-  if (hold.type != BlockType::hold || !ends_hold(end) || end.link != block_id(hold)) return std::nullopt;
+  if (!ends_hold(end) || end.link != block_id(hold)) return std::nullopt;
+  if (hold.type != BlockType::hold) return "ended a block that is no HOLD";
   if (end.seq <= hold.seq) return "ended a HOLD before it was made";
   if (end.ref != hold.ref || end.counterparty != hold.counterparty) return "ended a HOLD for another award or payee";
   if (end.type == BlockType::release && end.amount != hold.amount) return "gave back another amount than it had held";
@@ -52,13 +57,27 @@ std::optional<std::string> below_line(const Block& genesis, const Block& hold) {
   return "went below its line of " + format_credits(genesis.amount) + " credits";
 }
 
+/// A CREDIT says what the DEBIT behind it says, whoever wrote that.
+std::optional<std::string> false_credit(const Block& answered, const Block& credit) {
+  if (credit.type != BlockType::credit || credit.link != block_id(answered) || halves_fit(answered, credit)) return std::nullopt;
+  return "booked another payment than it was paid";
+}
+
+/// Of two keys, who answers for what they prove together.
+const NodeKey& accused_by(const std::vector<Block>& blocks) {
+  return blocks.size() == 2 && blocks[0].type == BlockType::credit && blocks[0].link == block_id(blocks[1]) ? blocks[0].key : blocks.back().key;
+}
+
 }  // namespace
 
 std::optional<std::string> contradiction_of(const std::vector<Block>& blocks) {
+  const bool alone = std::all_of(blocks.begin(), blocks.end(), [&](const Block& each) { return each.key == blocks.front().key; });
+  if (!alone && blocks.size() != 2) return std::nullopt;
   for (const Block& a : blocks)
     for (const Block& b : blocks) {
-      if (a.key != b.key) return std::nullopt;
       if (block_id(a) == block_id(b)) continue;
+      if (auto rule = false_credit(a, b)) return rule;
+      if (!alone) continue;
       if (auto rule = twins(a, b)) return rule;
       if (auto rule = wrong_end(a, b)) return rule;
       if (auto rule = below_line(a, b)) return rule;
@@ -72,7 +91,8 @@ std::optional<Fraud> proof_among(const std::vector<Block>& relatives, const Bloc
   auto proof = [&](std::vector<Block> blocks) -> std::optional<Fraud> {
     auto rule = contradiction_of(blocks);
     if (!rule) return std::nullopt;
-    return Fraud{block.key, *rule, std::move(blocks)};
+    const NodeKey key = accused_by(blocks);
+    return Fraud{key, *rule, std::move(blocks)};
   };
   for (std::size_t i = 0; i < relatives.size(); ++i)
     if (auto pair = proof({relatives[i], block})) return pair;
@@ -117,12 +137,11 @@ Result<Fraud> check_fraud(const std::vector<Bytes>& blocks) {
     if (!block) return block.error();
     if (auto good = check_block_shape(*block); !good) return good.error();
     if (!verify_block(*block)) return fail(Code::invalid, "a signature is wrong");
-    if (!fraud.blocks.empty() && block->key != fraud.key) return fail(Code::invalid, "the blocks are of two keys");
-    fraud.key = block->key;
     fraud.blocks.push_back(std::move(*block));
   }
   auto rule = contradiction_of(fraud.blocks);
   if (!rule) return fail(Code::invalid, "the blocks do not contradict each other");
+  fraud.key = accused_by(fraud.blocks);
   fraud.rule = std::move(*rule);
   return fraud;
 }

@@ -1,5 +1,6 @@
 // Proofs of fraud: blocks of one key that cannot all be honest. Two of them, or three where the arithmetic needs the HOLD that a DEBIT
-// ends. Whoever holds them can convince anyone; nothing else has to be believed. Pure.
+// ends; or a CREDIT and what it says it answers, which is another key's. Whoever holds them can convince anyone; nothing else has to be
+// believed. Pure.
 #pragma once
 #include <optional>
 #include <string>
@@ -13,19 +14,20 @@ namespace tnode {
 /// caller's business: see check_fraud.
 std::optional<std::string> contradiction_of(const std::vector<Block>& blocks);
 
+/// `key` broke the rule. Of blocks of two keys it is the CREDIT's: it names the other block by its hash, and nobody can change what that says.
 struct Fraud {
   NodeKey key;
   std::string rule;
   std::vector<Block> blocks;
 };
 
-/// What somebody hands over as a proof: forms, signatures, one key, and a contradiction. `invalid` when it proves nothing: then it is its
+/// What somebody hands over as a proof: forms, signatures, and a contradiction. `invalid` when it proves nothing: then it is its
 /// sender who has to explain himself.
 Result<Fraud> check_fraud(const std::vector<Bytes>& blocks);
 
 /// What `block` proves together with one or two of its relatives: blocks of its key at the same or the neighbouring places, or of the same award.
 std::optional<Fraud> proof_among(const std::vector<Block>& relatives, const Block& block);
-/// The first proof in blocks of one key, in any order. Signatures are not looked at.
+/// The first proof among blocks, in any order. Signatures are not looked at.
 std::optional<Fraud> find_fraud(const std::vector<Block>& blocks);
 
 inline constexpr std::size_t most_fraud_blocks = 3;

@@ -4,7 +4,8 @@
 #include "ledger/store_impl.h"
 
 namespace tnode {
-/// Compares with the neighbours and relatives that are here; of most foreign chains only a few blocks are.
+/// Compares with the neighbours and relatives that are here; of most foreign chains only a few blocks are. Whichever block of a proof comes last
+/// meets the others here.
 Result<std::optional<Fraud>> Store::Impl::clash_of(const Block& block) const {
   std::vector<Block> relatives;
   auto relative = [&](const char* condition, auto bind) -> Result<void> {
@@ -29,9 +30,38 @@ Result<std::optional<Fraud>> Store::Impl::clash_of(const Block& block) const {
     good = relative("SELECT bytes FROM foreign_blocks WHERE key = ? AND link = ? AND type <> 2", [&](Statement& row) { row.blob(block.link.view()); });
     if (good) good = relative("SELECT bytes FROM foreign_blocks WHERE key = ? AND id = ?", [&](Statement& row) { row.blob(block.link.view()); });
   }
-  if (good && block.type == BlockType::hold) good = relative("SELECT bytes FROM foreign_blocks WHERE key = ? AND link = ?", [&](Statement& row) { row.blob(block_id(block).view()); });
+  if (good) good = relative("SELECT bytes FROM foreign_blocks WHERE key = ? AND link = ? AND type <> 5", [&](Statement& row) { row.blob(block_id(block).view()); });
+  // A DEBIT's arithmetic is known from three blocks: it, the one before it, and its HOLD.
+  for (const Block& near : std::vector<Block>(relatives)) {
+    if (near.type != BlockType::debit) continue;
+    if (good && near.seq == block.seq + 1) good = relative("SELECT bytes FROM foreign_blocks WHERE key = ? AND id = ?", [&](Statement& row) { row.blob(near.link.view()); });
+    if (good && near.link == block_id(block) && near.seq > 0) good = at(same, near.seq - 1);
+  }
+  auto contradicting = [&](const char* sql, std::string_view id) {
+    auto row = database->prepare(sql);
+    row.blob(id);
+    if (good) good = add_contradicting(block, std::move(row), relatives);
+  };
+  // Which HOLDs the chain's line forbids is known when its GENESIS comes.
+  if (block.type == BlockType::genesis) contradicting("SELECT bytes FROM foreign_blocks WHERE key = ? AND type = 2 ORDER BY seq", block.key.view());
+  // A CREDIT and what it answers, whoever wrote that.
+  contradicting("SELECT bytes FROM foreign_blocks WHERE link = ? AND type = 5", block_id(block).view());
+  if (block.type == BlockType::credit)
+    for (const char* sql : {"SELECT bytes FROM own WHERE id = ?", "SELECT bytes FROM foreign_blocks WHERE id = ?"}) contradicting(sql, block.link.view());
   if (!good) return good.error();
   return proof_among(relatives, block);
+}
+
+/// The first of those that contradict it: there may be many that do not.
+Result<void> Store::Impl::add_contradicting(const Block& block, Statement bound, std::vector<Block>& relatives) const {
+  int step;
+  while ((step = bound.step()) == SQLITE_ROW) {
+    Block other = block_of_row(bound.blob_at(0));
+    if (!contradiction_of({other, block})) continue;
+    relatives.push_back(std::move(other));
+    return {};
+  }
+  return step == SQLITE_DONE ? Result<void>() : Result<void>(database->problem("look for blocks that contradict one"));
 }
 
 /// The part that both ways of keeping share: is it here already, is it signed, does it contradict. True when it is new.
@@ -44,11 +74,13 @@ Result<bool> Store::Impl::keep(const Block& block) {
   if (!verify_block(block)) return fail(Code::invalid, "the block's signature is wrong");
   auto clash = clash_of(block);
   if (!clash) return clash.error();
-  if (!*clash) {
+  if (*clash)
+    if (auto kept = insert_fraud(**clash); !kept) return kept.error();
+  // A payer's DEBIT that convicts its payee is as good as any.
+  if (!*clash || (*clash)->key != block.key) {
     if (auto kept = insert_foreign(block); !kept) return kept.error();
     return true;
   }
-  if (auto kept = insert_fraud(**clash); !kept) return kept.error();
   return fail(Code::invalid, "node " + short_hex(block.key) + " " + (*clash)->rule + "; the blocks are kept as proof");
 }
 
@@ -63,8 +95,7 @@ Result<void> Store::keep_foreign(const Block& block) {
     auto row = impl_->database->prepare("SELECT bytes FROM own WHERE id = ?");
     auto debit = impl_->first_of(row.blob(block.link.view()));
     if (!debit) return debit.error();
-    if (!*debit || (*debit)->type != BlockType::debit || (*debit)->counterparty != block.key || (*debit)->amount != block.amount || (*debit)->ref != block.ref)
-      return fail(Code::invalid, "the CREDIT does not fit a DEBIT of ours");
+    if (!*debit) return fail(Code::invalid, "the CREDIT does not fit a DEBIT of ours");
   }
   // A key that was caught may still pay what it owes; new promises of it are worth nothing.
   if (block.type == BlockType::hold) {
@@ -80,6 +111,23 @@ Result<bool> Store::keep_chain_block(const Block& block) {
   if (block.key == impl_->options.key) return fail(Code::invalid, "it is a block of this node's own chain");
   if (auto good = check_block_shape(block); !good) return good.error();
   return impl_->keep(block);
+}
+
+Result<void> Store::keep_proof(const Fraud& fraud) {
+  if (auto good = impl_->may_write(); !good) return good;
+  for (const Block& block : fraud.blocks) {
+    if (find_block(block_id(block))) continue;
+    if (block.key == impl_->options.key) return fail(Code::invalid, "it rests on a block of this node's own chain that is not here");
+    auto place = impl_->database->prepare("SELECT 1 FROM foreign_blocks WHERE key = ? AND seq = ?");
+    if (!place.blob(block.key.view()).number(static_cast<std::int64_t>(block.seq)).row()) {
+      if (auto kept = impl_->insert_foreign(block); !kept) return kept;
+      continue;
+    }
+    // Another block stands there: these two are the proof that is kept.
+    if (auto kept = impl_->keep(block); !kept && kept.error().code != Code::invalid) return kept.error();
+    if (block.key == fraud.key) return {};
+  }
+  return impl_->insert_fraud(fraud);
 }
 
 Result<void> Store::Impl::insert_foreign(const Block& block) {

@@ -34,6 +34,8 @@ Database::~Database() {
 Statement Database::prepare(const char* sql) const {
   auto& cached = statements_[sql];
   if (!cached) sqlite3_prepare_v3(handle_, sql, -1, SQLITE_PREPARE_PERSISTENT, &cached, nullptr);
+  check(!cached || !sqlite3_stmt_busy(cached), "a statement is used once at a time");
+  sqlite3_reset(cached);  // it may have been stepped to its end, and is bound anew
   return Statement(cached);
 }
 

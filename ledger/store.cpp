@@ -188,7 +188,7 @@ Result<Block> Store::end_hold(BlockType type, const Hash& ref, const Hash& evide
   return impl_->append(block, (*hold)->amount);
 }
 
-Result<Block> Store::credit(const Block& debit_block, TimeMs now) {
+Result<Block> Store::book(const Block& debit_block, Micro most_balance, TimeMs now) {
   if (auto good = impl_->may_write(); !good) return good.error();
   const BlockId debit_id = block_id(debit_block);
   auto by_debit = impl_->database->prepare("SELECT bytes FROM own WHERE link = ? AND type = 5");
@@ -200,6 +200,8 @@ Result<Block> Store::credit(const Block& debit_block, TimeMs now) {
   auto other = impl_->first_of(by_award.blob(debit_block.ref.view()).blob(debit_block.key.view()));
   if (!other) return other.error();
   const bool twice = other->has_value();
+  const auto after = checked_add(impl_->head ? impl_->head->balance : 0, debit_block.amount);
+  if (!after || *after > most_balance) return fail(Code::refused, "the amount of " + format_credits(debit_block.amount) + " credits is more than is taken: nobody can count so many");
   if (auto kept = keep_foreign(debit_block); !kept) return kept.error();
   if (twice) return fail(Code::exists, "this award was credited already, by another DEBIT");
   Block block;
@@ -213,19 +215,25 @@ Result<Block> Store::credit(const Block& debit_block, TimeMs now) {
   return impl_->append(block, 0);
 }
 
+Result<Block> Store::credit(const Block& debit_block, TimeMs now) { return book(debit_block, most_given_micro, now); }
+
 Result<Block> Store::credit_award(const Block& debit_block, TimeMs now) {
   // Only what was promised: else a stranger could make us owed so much, on paper, that we decline all work.
   const auto hold = find_block(debit_block.link);
   if (!hold || hold->type != BlockType::hold || hold->key != debit_block.key || hold->counterparty != debit_block.counterparty || hold->ref != debit_block.ref || hold->amount < debit_block.amount)
     return fail(Code::refused, "it pays for no award that was taken here, or more than was put aside for it");
-  return credit(debit_block, now);
+  return book(debit_block, std::numeric_limits<Micro>::max(), now);
 }
 
 // --- reading ---
 
 Result<std::optional<Block>> Store::Impl::first_of(Statement& bound) const {
   const int step = bound.step();
-  if (step == SQLITE_ROW) return std::optional(block_of_row(bound.blob_at(0)));
+  if (step == SQLITE_ROW) {
+    std::optional<Block> block = block_of_row(bound.blob_at(0));
+    bound.release();
+    return block;
+  }
   if (step == SQLITE_DONE) return std::optional<Block>();
   return database->problem("look for a block");
 }
@@ -280,6 +288,8 @@ Balance Store::balance() const {
   balance.unclaimed_out_micro = sum("SELECT COALESCE(SUM(amount), 0) FROM own o WHERE type = 4 AND NOT EXISTS (SELECT 1 FROM foreign_blocks f WHERE f.link = o.id AND f.type = 5)");
   return balance;
 }
+
+std::uint64_t Store::blocks() const { return impl_->head ? impl_->head->seq + 1 : 0; }
 
 std::vector<Block> Store::history(std::uint64_t from, std::size_t limit) const {
   std::vector<Block> blocks;

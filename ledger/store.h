@@ -2,6 +2,7 @@
 // WAL with full sync; everything between begin() and commit() is durable together, or not at all.
 #pragma once
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,6 +22,10 @@ struct Balance {
   std::uint64_t blocks = 0;
   BlockId head;
 };
+
+/// Up to here a balance grows by payments that nobody asked for. They cost their payer nothing but a line that he gives himself; they must not use
+/// up what a chain can count, or nobody could pay this node for work any more.
+inline constexpr Micro most_given_micro = std::numeric_limits<Micro>::max() / 2;
 
 class Store {
  public:
@@ -64,9 +69,10 @@ class Store {
   /// A payment outside of a task: HOLD and DEBIT at once. Idempotent by ref.
   Result<Block> pay(const NodeKey& payee, const Hash& ref, Micro amount, TimeMs now);
   /// Payee's half of a DEBIT made out to this key, with or without a task; stores the DEBIT too. Idempotent by the debit's id. `invalid` when
-  /// it is none, is not signed, or contradicts what is here of its HOLD.
+  /// it is none, is not signed, or contradicts what is here of its HOLD. `refused`, and nothing kept, when the balance would pass
+  /// most_given_micro.
   Result<Block> credit(const Block& debit_block, TimeMs now);
-  /// The same for an award: `refused` unless its HOLD was kept here before, for this payee and award and of at least so much.
+  /// The same for an award, whatever the balance: `refused` unless its HOLD was kept here before, for this payee and award and of at least so much.
   Result<Block> credit_award(const Block& debit_block, TimeMs now);
 
   /// Keeps a foreign block that concerns us: a HOLD, RELEASE or DEBIT naming us, a CREDIT on our DEBIT. Idempotent; checks the signature.
@@ -76,6 +82,8 @@ class Store {
   /// Keeps a block of another's chain, whomever it concerns: evidence, compared with all that is here. True when it is new. Checks the
   /// signature; `invalid` as for keep_foreign.
   Result<bool> keep_chain_block(const Block& block);
+  /// Keeps a proof that check_fraud() found good, whichever of its blocks are here already.
+  Result<void> keep_proof(const Fraud& fraud);
   /// Proofs of fraud, one a key.
   std::vector<Fraud> frauds() const;
   std::optional<Fraud> fraud_of(const NodeKey& key) const;
@@ -90,7 +98,10 @@ class Store {
   struct Known { std::int64_t blocks = 0; Micro paid_to_us_micro = 0, received_from_us_micro = 0; bool forked = false; };
   Known known_of(const NodeKey& key) const;
 
+  /// Sums up what is unclaimed: for people, not for every message.
   Balance balance() const;
+  /// Of the own chain.
+  std::uint64_t blocks() const;
   /// Own blocks, oldest first, from seq `from`, at most `limit`.
   std::vector<Block> history(std::uint64_t from, std::size_t limit) const;
 
@@ -116,6 +127,7 @@ class Store {
  private:
   struct Impl;
   Result<Block> end_hold(BlockType type, const Hash& ref, const Hash& evidence, Micro amount, TimeMs now);
+  Result<Block> book(const Block& debit_block, Micro most_balance, TimeMs now);
   explicit Store(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -56,6 +56,7 @@ struct Store::Impl {
   Result<void> insert_fraud(const Fraud& fraud);
   /// What a block proves together with those that are here; it is the last one of the proof.
   Result<std::optional<Fraud>> clash_of(const Block& block) const;
+  Result<void> add_contradicting(const Block& block, Statement bound, std::vector<Block>& relatives) const;
 };
 
 /// A row's content was checked when the store was opened, or written by this process.

@@ -19,6 +19,9 @@ import tempfile
 
 BODY, BLOCK, SEGMENT = 248, 312, 1024
 GROUP_ORDER = 2**252 + 27742317777372353535851937790883648493
+PRIME = 2**255 - 19
+EIGHTH = 2707385501144840649318225287225658788936804267575313519463743609750303402022  # y of a point of order 8
+SMALL_POINTS = {0, 1, PRIME - 1, EIGHTH, PRIME - EIGHTH}  # y of all whose order divides 8
 ZERO = bytes(32)
 GENESIS, HOLD, RELEASE, DEBIT, CREDIT, CHECKPOINT = range(1, 7)
 NAMES = {GENESIS: "genesis", HOLD: "hold", RELEASE: "release", DEBIT: "debit", CREDIT: "credit", CHECKPOINT: "checkpoint"}
@@ -117,8 +120,9 @@ class Chain:
 
 
 def verify_signature(b, folder):
-    """By the openssl program. S must be below the group order: otherwise a signature has twins."""
+    """By the openssl program. S must be below the group order: otherwise a signature has twins. For a key of small order anybody can sign."""
     b.demand(int.from_bytes(b.signature[32:], "little") < GROUP_ORDER, "a malleable signature")
+    b.demand((int.from_bytes(b.key, "little") & 2**255 - 1) % PRIME not in SMALL_POINTS, "its key is of small order")
     name = os.path.join(folder, b.id.hex())
     der = bytes.fromhex("302a300506032b6570032100") + b.key
     with open(name + ".pem", "w") as pem:

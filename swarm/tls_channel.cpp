@@ -4,6 +4,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include "core/crypto.h"
 #include "swarm/swarm.h"
 
 namespace tnode {
@@ -108,6 +109,7 @@ Result<void> TlsChannel::shake_hands() {
   std::size_t size = peer_key_.bytes.size();
   if (!key || EVP_PKEY_id(key) != EVP_PKEY_ED25519 || EVP_PKEY_get_raw_public_key(key, peer_key_.bytes.data(), &size) != 1)
     return fail(Code::refused, "the peer's certificate holds no Ed25519 key");
+  if (!may_be_key(peer_key_)) return fail(Code::refused, "the peer's key is one that anybody can sign for");
   established_ = true;
   return {};
 }

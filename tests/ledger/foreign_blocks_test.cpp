@@ -150,10 +150,11 @@ TEST_CASE("a_credit_must_say_what_the_debit_says") {
   Block credit = bobs(BlockType::credit, 1, 5);
   credit.ref = debit.ref;
   credit.link = block_id(debit);
+  std::string why = "booked another payment";
   SECTION("another amount") { credit.amount = 6; }
   SECTION("another award") { credit.ref = hash_of("other"); }
-  SECTION("another debit") { credit.link = rename_id<BlockId>(hash_of("another")); }
-  committed(*a, [&] { CHECK_THAT(a->keep_foreign(as_signed(credit)).error().message, has_text("does not fit")); });
+  SECTION("another debit") { credit.link = rename_id<BlockId>(hash_of("another")), why = "does not fit"; }
+  committed(*a, [&] { CHECK_THAT(a->keep_foreign(as_signed(credit)).error().message, has_text(why)); });
   CHECK(a->balance().unclaimed_out_micro == 5);
 }
 

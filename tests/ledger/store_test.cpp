@@ -162,6 +162,39 @@ TEST_CASE("only_a_debit_made_out_to_us_and_signed_is_credited") {
   CHECK(b->balance().balance_micro == 5);
 }
 
+TEST_CASE("gifts_of_paper_money_keep_nobody_from_being_paid_for_work") {
+  StoreFixture f;
+  constexpr Micro all = std::numeric_limits<Micro>::max();
+  auto rich = f.options(alice);
+  rich.line_micro = all;  // it says so itself
+  auto a = good(Store::open(rich, 1000));
+  auto b = f.open(bob);
+  std::vector<Block> gifts;
+  Block hold, wage;
+  committed(*a, [&] {
+    for (const auto& [name, amount] : {std::pair{"too much", all / 2}, {"just so", all / 2}, {"one more", Micro{1}}}) gifts.push_back(good(a->pay(bob.key(), hash_of(name), amount, 1)));
+  });
+  // More than 64 bits can count together, so the largest is written by hand.
+  gifts[0].amount = all;
+  sign_block(gifts[0], alice);
+  const KeyPair honest = key_of(9);
+  auto c = f.open(honest);
+  committed(*c, [&] {
+    hold = good(c->hold(bob.key(), hash_of("work"), {}, 7, 0, 1));
+    wage = good(c->debit(hash_of("work"), {}, 7, 1));
+  });
+  committed(*b, [&] {
+    REQUIRE(b->keep_foreign(hold).ok());
+    CHECK(b->credit(gifts[0], 1).error().code == Code::refused);
+    good(b->credit(gifts[1], 1));
+    good(b->credit(gifts[1], 1));
+    CHECK(b->credit(gifts[2], 1).error().code == Code::refused);
+    good(b->credit_award(wage, 1));
+  });
+  CHECK(b->balance().balance_micro == all / 2 + 7);
+  CHECK(b->balance().unclaimed_micro == 0);
+}
+
 TEST_CASE("an_award_is_credited_only_as_its_hold_promised") {
   StoreFixture f;
   auto a = f.open(alice), b = f.open(bob);

@@ -3,11 +3,15 @@
 //
 //   ledger_bench store FOLDER GROUP BLOCKS     blocks signed, stored and synced: a second, and a second of CPU time
 //   ledger_bench verify BLOCKS                 verifications a second of CPU time: bare, then of the chain
+//   ledger_bench audit FOLDER BLOCKS NEW       seconds of CPU time to audit a published chain whose last NEW blocks are not known yet, and to
+//                                              audit all of it
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <fstream>
+#include <iterator>
 #include <string>
 
 #include "core/chain_file.h"
@@ -57,8 +61,22 @@ int store(const std::string& folder, int group, int blocks) {
   return 0;
 }
 
-/// A chain of HOLDs and DEBITs with CHECKPOINTs where they belong.
-Bytes chain_of(int blocks) {
+/// The payee's half, wherever it stands in the payee's chain.
+Block receipt_for(const Block& debit) {
+  Block block;
+  block.type = BlockType::credit;
+  block.key = payee().key();
+  block.counterparty = debit.key;
+  block.seq = debit.seq;
+  block.ref = debit.ref;
+  block.link = block_id(debit);
+  block.amount = debit.amount;
+  sign_block(block, payee());
+  return block;
+}
+
+/// A chain of HOLDs and DEBITs with CHECKPOINTs where they belong; a receipt for each DEBIT, where somebody wants them by segment.
+Bytes chain_of(int blocks, std::vector<Bytes>* receipts = nullptr) {
   Chain chain;
   Bytes file;
   auto add = [&](BlockType type, const Hash& ref) {
@@ -83,6 +101,9 @@ Bytes chain_of(int blocks) {
     sign_block(block, payer());
     check(chain.add(block).ok(), "the bench writes a right chain");
     file += encode_block(block);
+    if (!receipts) return;
+    receipts->resize(block.seq / segment_blocks + 1);
+    if (type == BlockType::debit) receipts->back() += encode_block(receipt_for(block));
   };
   add(BlockType::genesis, {});
   for (int award = 0; chain.blocks() < static_cast<std::uint64_t>(blocks); ++award)
@@ -109,10 +130,54 @@ int verify_chain(int blocks) {
   return 0;
 }
 
+Bytes content_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return Bytes{std::istreambuf_iterator<char>(file), {}};
+}
+void write(const std::string& path, std::string_view bytes) { std::ofstream(path, std::ios::binary) << bytes; }
+
+/// Segments as files, as they come from the swarm. An auditor has the summary of the last one that was sealed when it looked before, and
+/// verifies from there on: the rest of that segment is linked up to the mark, what is behind it is verified.
+int audit(const std::string& folder, int blocks, int fresh) {
+  std::vector<Bytes> receipts;
+  const Bytes file = chain_of(blocks, &receipts);
+  const std::size_t count = file.size() / block_bytes, known = count - static_cast<std::size_t>(fresh), sealed = known / segment_blocks;
+  for (std::size_t segment = 0; segment < receipts.size(); ++segment) {
+    write(folder + "/blocks-" + std::to_string(segment), std::string_view(file).substr(segment * segment_blocks * block_bytes, segment_blocks * block_bytes));
+    write(folder + "/halves-" + std::to_string(segment), receipts[segment]);
+  }
+  auto add = [&](ChainVerifier& verifier, std::size_t segment, const std::optional<VerifiedMark>& mark) {
+    const std::string name = std::to_string(segment);
+    return verifier.add(content_of(folder + "/blocks-" + name), content_of(folder + "/halves-" + name), mark).ok();
+  };
+  const Watch all_watch;
+  ChainVerifier before;
+  for (std::size_t segment = 0; segment < receipts.size(); ++segment) {
+    if (segment == sealed) write(folder + "/summary", encode_chain_summary(before.summary()));
+    if (!add(before, segment, {})) return 1;
+  }
+  const double all = all_watch.cpu();
+  auto last = decode_block(std::string_view(file).substr((known - 1) * block_bytes, block_bytes));
+  const VerifiedMark mark{last->seq, block_id(*last)};
+
+  const Watch watch;
+  auto summary = decode_chain_summary(content_of(folder + "/summary"));
+  if (!summary) return 1;
+  ChainVerifier verifier(std::move(*summary));
+  for (std::size_t segment = sealed; segment < receipts.size(); ++segment) {
+    if (segment + 1 == receipts.size()) write(folder + "/summary.next", encode_chain_summary(verifier.summary()));
+    if (!add(verifier, segment, mark)) return 1;
+  }
+  if (verifier.blocks() != count) return 1;
+  std::printf("%.4f %.4f\n", watch.cpu(), all);
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc == 5 && std::strcmp(argv[1], "store") == 0) return store(argv[2], std::atoi(argv[3]), std::atoi(argv[4]));
   if (argc == 3 && std::strcmp(argv[1], "verify") == 0) return verify_chain(std::atoi(argv[2]));
+  if (argc == 5 && std::strcmp(argv[1], "audit") == 0) return audit(argv[2], std::atoi(argv[3]), std::atoi(argv[4]));
   return 2;
 }

@@ -190,7 +190,7 @@ bool Traders::hear_of_cheat(Store& store) {
   auto kept = store.keep_chain_block(blocks[1]);
   if (kept) throw Violation("a fork was not noticed");
   if (kept.error().code == Code::io) return false;
-  for (const Block& block : blocks) due_.push_back({1, "evidence", 0, encode_block(block)});
+  due_.push_back({1, "evidence", 0, encode_block(blocks[0]) + encode_block(blocks[1])});
   return true;
 }
 
@@ -241,8 +241,9 @@ bool Traders::begin_deal(Store& store, int who, std::size_t deal) {
 bool Traders::take(Store& store, int who, const Frame& frame) {
   const Deal& d = plan()[frame.deal];
   if (frame.what == "evidence") {
-    auto kept = store.keep_chain_block(block_of(frame.block));
-    return kept || kept.error().code == Code::invalid || taken(kept);
+    const auto fraud = check_fraud({frame.block.substr(0, block_bytes), frame.block.substr(block_bytes)});
+    if (!fraud) throw Violation("a proof that was handed on proves nothing");
+    return taken(store.keep_proof(*fraud));
   }
   if (frame.what == "hold") {
     if (!taken(store.keep_foreign(block_of(frame.block)))) return false;
@@ -275,7 +276,7 @@ void Traders::meet(bool deliver) {
       if (value != "ended") say(who, {1 - who, "hold", std::stoul(std::string(deal)), Bytes(value)});
     });
     if (auto fraud = stores_[who]->fraud_of(forked_blocks()[0].key))
-      for (const Block& block : fraud->blocks) say(who, {1 - who, "evidence", 0, encode_block(block)});
+      say(who, {1 - who, "evidence", 0, encode_block(fraud->blocks.front()) + encode_block(fraud->blocks.back())});
     stores_[who]->scan("unclaimed", [&](std::string_view deal, std::string_view block) { say(who, {1 - who, "debit", std::stoul(std::string(deal)), Bytes(block)}); });
   }
 }
