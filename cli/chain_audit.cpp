@@ -1,9 +1,13 @@
 #include "cli/chain_audit.h"
 
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <set>
 #include <utility>
 
-#include "cli/bundle_disk.h"
 #include "cli/credit_terms.h"
+#include "core/chain.h"
 
 namespace tnode {
 namespace {
@@ -11,43 +15,75 @@ namespace {
 constexpr TimeMs ask_again_ms = 1'000;    // a search in a DHT that is not reached yet finds nothing: asked again
 constexpr TimeMs settle_ms = 1'500;       // after the first head was found: others may know a newer one; silent DHT nodes are not waited for
 
-/// What a chain that does not hold proves of its author: only blocks with a right signature count.
-std::optional<Fraud> fraud_in(std::string_view file, const NodeKey& key) {
+void take_signed(std::vector<Block>& into, std::set<BlockId>& taken, std::string_view bytes, const NodeKey& key) {
+  for (std::size_t at = 0; at + block_bytes <= bytes.size(); at += block_bytes)
+    if (auto block = decode_block(bytes.substr(at, block_bytes)); block && block->key == key && check_block_shape(*block) && verify_block(*block) && taken.insert(block_id(*block)).second) into.push_back(*block);
+}
+
+/// What a chain that does not hold, or holds and is another one than before, proves of its author: only blocks with a right signature count.
+std::optional<Fraud> fraud_in(const Home& home, const AuditRecord& before, const std::vector<ChainSegment>& parts, const NodeKey& key) {
   std::vector<Block> blocks;
-  for (std::size_t at = 0; at + block_bytes <= file.size(); at += block_bytes)
-    if (auto block = decode_block(file.substr(at, block_bytes)); block && block->key == key && check_block_shape(*block) && verify_block(*block)) blocks.push_back(*block);
+  std::set<BlockId> taken;
+  for (const ChainSegment& part : parts) take_signed(blocks, taken, part.blocks, key);
+  for (const Block& block : verified_before(home, before, {}))
+    if (taken.insert(block_id(block)).second) blocks.push_back(block);
   return find_fraud(blocks);
 }
 
-/// Up to where a chain was verified, beside its bundles.
-std::string mark_path(const Home& home, const NodeKey& key) { return home.dir() + "/chains/" + to_hex(key) + ".verified"; }
-
-std::optional<VerifiedMark> mark_of(const Home& home, const NodeKey& key) {
-  auto text = read_file(mark_path(home, key));
-  if (!text) return std::nullopt;
-  const auto space = text->find(' ');
-  auto id = space == Bytes::npos ? Result<Bytes>(fail(Code::invalid, "")) : from_hex(std::string_view(*text).substr(space + 1));
-  if (!id || id->size() != 32) return std::nullopt;
-  return VerifiedMark{std::strtoull(text->c_str(), nullptr, 10), *BlockId::from_bytes(*id)};
+/// A block that is here from elsewhere and that the public chain does not have at its place.
+std::optional<Fraud> contradiction(const Home& home, const AuditRecord& before, const ChainReport& report, const std::vector<Block>& evidence) {
+  std::vector<std::uint64_t> early;
+  for (const Block& ours : evidence)
+    if (ours.seq < report.first) early.push_back(ours.seq);
+  std::map<std::uint64_t, Block> earlier;
+  if (!early.empty())
+    for (const Block& block : verified_before(home, before, early)) earlier.emplace(block.seq, block);
+  for (const Block& ours : evidence) {
+    const auto there = earlier.find(ours.seq);
+    const Block* published = ours.seq < report.first ? (there == earlier.end() ? nullptr : &there->second) : ours.seq - report.first < report.own.size() ? &report.own[ours.seq - report.first] : nullptr;
+    if (!published || block_id(*published) == block_id(ours)) continue;
+    if (auto rule = contradiction_of({*published, ours})) return Fraud{report.key(), *rule, {*published, ours}};
+  }
+  return std::nullopt;
 }
 
-struct Verified { Result<ChainReport> report; std::optional<Fraud> fraud; };
+struct Verified {
+  Result<ChainReport> report;
+  std::optional<Fraud> fraud{};
+  Hash over{};  ///< a bundle that another one took the place of
+};
 
-Verified verified(const Home& home, const PublishedHead& head, const std::vector<std::pair<Bytes, Bytes>>& parts) {
+/// `before` was used if its summary is set. Leaves a record for the next audit.
+Verified verified(const Home& home, const PublishedHead& head, const AuditRecord& before, bool goes_on, std::vector<ChainSegment> parts, const std::vector<Block>& evidence) {
   const NodeKey& key = head.block.key;
-  Bytes file;
-  for (auto part = parts.rbegin(); part != parts.rend(); ++part) file += part->first;
-  for (auto part = parts.rbegin(); part != parts.rend(); ++part) file += part->second;
-  auto report = verify_chain_file(file, mark_of(home, key));
-  if (!report) return {report.error(), fraud_in(file, key)};
-  const Block& last = *report->chain.head();
+  std::reverse(parts.begin(), parts.end());
+  AuditRecord record = before;
+  ChainVerifier verifier = goes_on ? ChainVerifier(*before.summary) : ChainVerifier();
+  if (!goes_on) record.summary.reset();
+  for (const ChainSegment& part : parts) {
+    if (part.manifest.first < verifier.blocks()) continue;  // it ends where the summary does
+    if (auto good = verifier.add(part.blocks, part.halves, before.mark); !good) return {good.error(), goes_on ? std::nullopt : fraud_in(home, before, parts, key)};
+    if (verifier.blocks() % segment_blocks != 0) continue;
+    record.summary = verifier.summary();
+    record.sealed = part.bundle.torrent.v2_hash;
+  }
+  ChainReport report = std::move(verifier).report();
+  const Block& last = *report.chain.head();
   if (block_id(last) != block_id(head.block)) return {fail(Code::invalid, "its bundles end with another block than its head"), find_fraud({last, head.block})};
-  if (auto kept = write_file_atomically(mark_path(home, key), std::to_string(last.seq) + " " + to_hex(block_id(last))); !kept) return {kept.error(), {}};
-  if (auto kept = keep_vouches(home, *report); !kept) return {kept.error(), {}};
-  return {std::move(report), {}};
+  if (auto fraud = contradiction(home, before, report, evidence)) return {fail(Code::invalid, "it contradicts what is here of it"), fraud};
+  const Hash newest = parts.back().bundle.torrent.v2_hash;
+  if (before.mark && last.seq < before.mark->seq) return {std::move(report), {}, newest == record.sealed || newest == record.open ? Hash{} : newest};  // the DHT showed an older head
+  record.mark = VerifiedMark{last.seq, block_id(last)};
+  record.open = newest == record.sealed ? Hash{} : newest;
+  if (auto kept = write_audit_record(home, key, record); !kept) return {kept.error(), {}};
+  if (auto kept = keep_vouches(home, report); !kept) return {kept.error(), {}};
+  return {std::move(report), {}, before.open != record.open ? before.open : Hash{}};
 }
 
 }  // namespace
+
+ChainAudit::ChainAudit(const Home& home, AuditRequest request, AuditPorts ports, End end)
+    : home_(home), request_(std::move(request)), ports_(std::move(ports)), end_(std::move(end)), record_(read_audit_record(home_, request_.key)) {}
 
 std::shared_ptr<ChainAudit> ChainAudit::begin(const Home& home, AuditRequest request, AuditPorts ports, End end) {
   std::shared_ptr<ChainAudit> audit(new ChainAudit(home, std::move(request), std::move(ports), std::move(end)));
@@ -79,27 +115,37 @@ void ChainAudit::take_head() {
   if (!std::exchange(looking_, false)) return;
   if (!newest_) return finish(fail(Code::timeout, "no head is published for it, as far as this node sees the DHT"));
   chain_.head = *newest_;
-  SegmentSearch search{request_.key, newest_->newest, newest_->block.seq + 1, 0, request_.holders, request_.peers};
+  // An older head than was seen before is weighed by itself.
+  const std::uint64_t known = request_.whole ? 0 : record_.summed_up();
+  get(known <= newest_->block.seq + 1 ? known : 0);
+}
+
+/// The bundles from the newest back to the one that holds `enough_at`, which is where the last audit's summary ends, or the chain's beginning.
+void ChainAudit::get(std::uint64_t enough_at) {
+  parts_.clear();
+  SegmentSearch search{request_.key, newest_->newest, newest_->block.seq + 1, enough_at, request_.holders, request_.peers, record_.open};
   auto self = shared_from_this();
-  get_segments(home_, std::move(search), ports_.fetch, [self](ChainSegment segment) { return self->take(std::move(segment)); },
-               [self](const Result<void>& done) { done ? self->verify() : self->finish(done.error()); });
+  auto each = [self](ChainSegment segment) -> Result<void> {
+    if (++self->chain_.bundles > self->request_.most_bundles) return fail(Code::refused, "it has more than " + std::to_string(self->request_.most_bundles) + " bundles that are not known here");
+    self->chain_.fetched += segment.fetched;
+    self->chain_.received_bytes += segment.received_bytes;
+    self->parts_.push_back(std::move(segment));
+    return {};
+  };
+  get_segments(home_, std::move(search), ports_.fetch, each, [self, enough_at](const Result<void>& done) { done ? self->verify(enough_at > 0) : self->finish(done.error()); });
 }
 
-Result<void> ChainAudit::take(ChainSegment segment) {
-  if (++chain_.bundles > request_.most_bundles) return fail(Code::refused, "it has more than " + std::to_string(request_.most_bundles) + " bundles");
-  chain_.fetched += segment.fetched;
-  chain_.received_bytes += segment.received_bytes;
-  if (segment.replaces) chain_.replaced.push_back(*segment.replaces);
-  parts_.emplace_back(std::move(segment.blocks), std::move(segment.halves));
-  return {};
-}
-
-void ChainAudit::verify() {
-  ports_.work([self = shared_from_this(), head = chain_.head, parts = std::move(parts_), home = home_]() -> std::function<void()> {
-    auto outcome = std::make_shared<Verified>(verified(home, head, parts));
-    return [self, outcome] {
+void ChainAudit::verify(bool goes_on) {
+  ports_.work([self = shared_from_this(), goes_on, parts = std::move(parts_)]() mutable -> std::function<void()> {
+    auto outcome = std::make_shared<Verified>(verified(self->home_, self->chain_.head, self->record_, goes_on, std::move(parts), self->request_.evidence));
+    return [self, goes_on, outcome] {
+      // What does not go on from what was verified before is looked at whole: it may prove a fork.
+      if (!outcome->report && !outcome->fraud && goes_on && outcome->report.error().code == Code::invalid) return self->get(0);
       if (!outcome->report) return self->finish(outcome->report.error(), outcome->fraud);
       self->chain_.report = std::move(*outcome->report);
+      self->chain_.over = outcome->over;
+      std::error_code ignored;
+      if (!outcome->over.is_zero()) std::filesystem::remove_all(self->home_.segment_dir(outcome->over), ignored);
       self->finish(std::move(self->chain_));
     };
   });
@@ -107,17 +153,6 @@ void ChainAudit::verify() {
 
 void ChainAudit::finish(Result<AuditedChain> chain, std::optional<Fraud> fraud) {
   if (auto end = std::exchange(end_, nullptr)) end(std::move(chain), std::move(fraud));
-}
-
-std::optional<Fraud> contradiction_with_store(const Store& store, const ChainReport& report) {
-  std::optional<Fraud> fraud;
-  store.scan_foreign(report.key(), [&](const Block& ours) {
-    if (fraud || ours.seq >= report.own.size()) return;
-    const std::vector<Block> pair{report.own[ours.seq], ours};
-    if (block_id(pair[0]) == block_id(ours)) return;
-    if (auto rule = contradiction_of(pair)) fraud = Fraud{report.key(), *rule, pair};
-  });
-  return fraud;
 }
 
 }  // namespace tnode

@@ -7,11 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "cli/audit_record.h"
 #include "cli/chain_segments.h"
 #include "cli/home.h"
-#include "core/chain_file.h"
 #include "core/fraud.h"
-#include "ledger/store.h"
 
 namespace tnode {
 
@@ -21,7 +20,7 @@ struct AuditedChain {
   ChainReport report;
   std::uint64_t bundles = 0, fetched = 0;  ///< of all its bundles, those that were not here yet
   std::int64_t received_bytes = 0;
-  std::vector<Hash> replaced;              ///< bundles that are no longer here, for they have grown
+  Hash over;                               ///< a bundle that is no longer here, for it has grown; zero when there is none
 };
 
 /// How an audit reaches the world. Everything is called, and calls back, in one thread.
@@ -34,6 +33,8 @@ struct AuditPorts {
 
 struct AuditRequest {
   NodeKey key;
+  std::vector<Block> evidence{};     ///< blocks of that key that are here from elsewhere: its public chain must have them
+  bool whole = false;                ///< the report has all blocks, not only those behind the last whole segment that was verified before
   TimeMs wait_ms = 15'000;           ///< for the head
   std::uint64_t most_bundles = 4'096;
   std::vector<NodeKey> holders;
@@ -49,11 +50,11 @@ class ChainAudit : public std::enable_shared_from_this<ChainAudit> {
   void heard(const ItemFound& item);
 
  private:
-  ChainAudit(const Home& home, AuditRequest request, AuditPorts ports, End end) : home_(home), request_(std::move(request)), ports_(std::move(ports)), end_(std::move(end)) {}
+  ChainAudit(const Home& home, AuditRequest request, AuditPorts ports, End end);
   void ask();
   void take_head();
-  Result<void> take(ChainSegment segment);
-  void verify();
+  void get(std::uint64_t enough_at);
+  void verify(bool goes_on);
   void finish(Result<AuditedChain> chain, std::optional<Fraud> fraud = {});
 
   Home home_;
@@ -63,10 +64,8 @@ class ChainAudit : public std::enable_shared_from_this<ChainAudit> {
   bool looking_ = true;
   std::optional<PublishedHead> newest_;
   AuditedChain chain_;
-  std::vector<std::pair<Bytes, Bytes>> parts_;  // blocks and halves of each segment, the newest first
+  AuditRecord record_;                // of the last audit
+  std::vector<ChainSegment> parts_;   // the newest first
 };
-
-/// A block that this node got from that key by itself and that its public chain does not have at that place.
-std::optional<Fraud> contradiction_with_store(const Store& store, const ChainReport& report);
 
 }  // namespace tnode

@@ -14,19 +14,6 @@ namespace {
 
 constexpr TimeMs stall_ms = 20'000;
 
-/// An open segment's bundle has another info-hash whenever it grows. This one remembers, for each key and segment, which was the last here, so
-/// that its pieces are looked at before any is fetched.
-std::string grown_path(const Home& home, const NodeKey& key) { return home.dir() + "/chains/" + to_hex(key) + ".open"; }
-
-std::optional<Hash> last_open(const Home& home, const NodeKey& key, std::uint64_t first) {
-  auto text = read_file(grown_path(home, key));
-  if (!text) return std::nullopt;
-  const auto space = text->find(' ');
-  auto id = space == Bytes::npos ? Result<Bytes>(fail(Code::invalid, "")) : from_hex(std::string_view(*text).substr(space + 1));
-  if (!id || id->size() != 32 || std::strtoull(text->c_str(), nullptr, 10) != first) return std::nullopt;
-  return *Hash::from_bytes(*id);
-}
-
 class Search : public std::enable_shared_from_this<Search> {
  public:
   Search(const Home& home, SegmentSearch search, FetchPort fetch, std::function<Result<void>(ChainSegment)> each, std::function<void(Result<void>)> end)
@@ -35,10 +22,10 @@ class Search : public std::enable_shared_from_this<Search> {
   void next() {
     if (behind_ == 0) return end_({});
     const std::string dir = home_.segment_dir(at_.v2);
-    if (auto there = find_bundle(dir)) return take({{}, *there, {}, {}, false, 0, {}});
+    if (auto there = find_bundle(dir)) return take({{}, *there, {}, {}, false, 0});
     std::error_code ec;
     fs::create_directories(dir, ec);
-    begin_with_last(dir);
+    begin_with_older(dir);
     FetchTorrent request;
     request.v2_hash = at_.v2;
     request.v1_hash = at_.v1;
@@ -51,12 +38,15 @@ class Search : public std::enable_shared_from_this<Search> {
   }
 
  private:
-  /// What is here of the segment already is put in place: libtorrent checks it and fetches the rest.
-  void begin_with_last(const std::string& dir) {
-    const auto last = last_open(home_, search_.key, (behind_ - 1) / segment_blocks * segment_blocks);
-    auto bundle = last ? find_bundle(home_.segment_dir(*last)) : Result<StoredBundle>(fail(Code::not_found, ""));
+  /// An open segment's bundle has another info-hash whenever it grows, but the same name and the same beginning: what is here of it is put in
+  /// place, libtorrent checks it and fetches the rest.
+  void begin_with_older(const std::string& dir) {
+    auto older = search_.grown_from.is_zero() ? Result<StoredBundle>(fail(Code::not_found, "")) : find_bundle(home_.segment_dir(search_.grown_from));
+    auto text = older ? read_file(older->dir() + "/manifest") : Result<Bytes>(older.error());
+    auto manifest = text ? decode_segment_manifest(*text) : Result<SegmentManifest>(text.error());
+    if (!manifest || manifest->first != (behind_ - 1) / segment_blocks * segment_blocks) return;
     std::error_code ignored;
-    if (bundle) fs::copy(bundle->dir(), dir + "/" + bundle->torrent.name, fs::copy_options::recursive | fs::copy_options::overwrite_existing, ignored);
+    fs::copy(older->dir(), dir + "/" + older->torrent.name, fs::copy_options::recursive | fs::copy_options::overwrite_existing, ignored);
   }
 
   void fetched(const std::string& dir, const FetchDone* done, const std::string& problem) {
@@ -68,7 +58,7 @@ class Search : public std::enable_shared_from_this<Search> {
     }
     auto kept = keep_bundle(done->torrent, dir);
     if (!kept) return end_(kept.error());
-    take({{}, *kept, {}, {}, true, done->received_bytes, {}});
+    take({{}, *kept, {}, {}, true, done->received_bytes});
   }
 
   void take(ChainSegment segment) {
@@ -77,7 +67,6 @@ class Search : public std::enable_shared_from_this<Search> {
     if (!text || !blocks) return wrong();
     auto manifest = decode_segment_manifest(*text);
     if (!manifest || manifest->key != search_.key || manifest->first >= behind_ || blocks->size() != (behind_ - manifest->first) * block_bytes) return wrong();
-    if (segment.fetched) segment.replaces = let_last_go(manifest->first);
     segment.manifest = *manifest;
     segment.blocks = std::move(*blocks);
     if (auto halves = read_file(segment.bundle.dir() + "/" + segment_halves_file)) segment.halves = std::move(*halves);
@@ -88,17 +77,6 @@ class Search : public std::enable_shared_from_this<Search> {
     at_ = previous;
     behind_ = first;
     next();
-  }
-
-  /// The bundle that this one takes the place of.
-  std::optional<Hash> let_last_go(std::uint64_t first) {
-    std::error_code ignored;
-    auto last = last_open(home_, search_.key, first);
-    if (last && *last != at_.v2) fs::remove_all(home_.segment_dir(*last), ignored);
-    const bool open = behind_ - first < segment_blocks;
-    if (open) (void)write_file_atomically(grown_path(home_, search_.key), std::to_string(first) + " " + to_hex(at_.v2));
-    else if (last) fs::remove(grown_path(home_, search_.key), ignored);
-    return last != at_.v2 ? last : std::nullopt;
   }
 
   Home home_;

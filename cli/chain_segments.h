@@ -2,7 +2,6 @@
 // what was added. Used for this node's own chain, when blocks of it are missing, and for chains of others that are audited.
 #pragma once
 #include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,7 +17,6 @@ struct ChainSegment {
   Bytes blocks, halves;
   bool fetched = false;             ///< it was not here yet
   std::int64_t received_bytes = 0;  ///< what came over the net for it, a piece of 16 KiB at a time
-  std::optional<Hash> replaces;     ///< the bundle of the same segment that was here before it grew; its files are gone
 };
 
 struct SegmentSearch {
@@ -26,8 +24,9 @@ struct SegmentSearch {
   BundleAt newest;
   std::uint64_t behind = 0;          ///< seq after the last block of `newest`
   std::uint64_t enough_at = 0;       ///< ends with the segment that holds this seq
-  std::vector<NodeKey> holders;
-  std::vector<std::string> peers;
+  std::vector<NodeKey> holders{};
+  std::vector<std::string> peers{};
+  Hash grown_from{};                 ///< a bundle that is here of the open segment, from before it grew; zero when there is none
 };
 
 /// Has a torrent fetched, and says how that ended; `done` is null when it failed.

@@ -11,7 +11,12 @@ void FarmerAudits::audit(const AuditChain& effect) {
 }
 
 void FarmerAudits::begin(const AuditChain& effect) {
-  AuditRequest request{effect.key, audit_head_wait_ms, audit_most_bundles, {effect.key}, {}};
+  AuditRequest request;
+  request.key = effect.key;
+  request.wait_ms = audit_head_wait_ms;
+  request.most_bundles = audit_most_bundles;
+  request.holders = {effect.key};
+  node_.store().scan_foreign(effect.key, [&](const Block& ours) { request.evidence.push_back(ours); });
   if (!effect.endpoint.empty()) request.peers.push_back(effect.endpoint);
   AuditPorts ports;
   ports.find_head = [this](const NodeKey& key) { node_.swarm().find_item(key, head_salt); };
@@ -32,12 +37,9 @@ void FarmerAudits::heard(const ItemFound& item) {
 
 void FarmerAudits::ended(const NodeKey& key, const Result<AuditedChain>& chain, const std::optional<Fraud>& fraud) {
   running_.erase(key);
-  if (chain)
-    for (const Hash& old : chain->replaced) node_.swarm().remove(old);
-  auto proof = fraud;
-  if (!proof && chain) proof = contradiction_with_store(node_.store(), chain->report);
-  if (proof) node_.take_proof(*proof);
-  if (proof) tell_(AuditFailed{key, "it " + proof->rule, true});
+  if (chain && !chain->over.is_zero()) node_.swarm().remove(chain->over);
+  if (fraud) node_.take_proof(*fraud);
+  if (fraud) tell_(AuditFailed{key, "it " + fraud->rule, true});
   else if (!chain) tell_(AuditFailed{key, chain.error().message, chain.error().code == Code::invalid});
   else tell_(ChainAudited{key, chain->report.chain.blocks(), chain->report.unproved_micro, chain->fetched});
   if (waiting_.empty() || running_.size() >= audits_at_once) return;

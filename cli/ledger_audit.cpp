@@ -36,7 +36,7 @@ class Auditor {
  public:
   Auditor(const GlobalOptions& global, Home home, TimeMs wait_ms) : global_(global), home_(std::move(home)), wait_ms_(wait_ms) {}
   Result<void> start();
-  Result<AuditedChain> fetch(const NodeKey& key);
+  Result<AuditedChain> fetch(const NodeKey& key, std::vector<Block> evidence, bool whole);
   void interrupt() { waiting_.interrupt(); }
   /// What the chains that were fetched prove of their keys.
   const std::vector<Fraud>& frauds() const { return frauds_; }
@@ -93,10 +93,12 @@ void Auditor::hear(const SwarmEvent& event, ChainAudit& audit) {
   if (auto* failed = std::get_if<FetchFailed>(&event)) end_of(failed->v2_hash)(nullptr, failed->reason);
 }
 
-Result<AuditedChain> Auditor::fetch(const NodeKey& key) {
+Result<AuditedChain> Auditor::fetch(const NodeKey& key, std::vector<Block> evidence, bool whole) {
   std::optional<Result<AuditedChain>> outcome;
   AuditRequest request;
   request.key = key;
+  request.evidence = std::move(evidence);
+  request.whole = whole;
   request.wait_ms = wait_ms_;
   request.peers = peers_;
   auto audit = ChainAudit::begin(home_, std::move(request), ports(), [&](Result<AuditedChain> chain, const std::optional<Fraud>& fraud) {
@@ -128,7 +130,7 @@ Sample look_into_counterparties(Auditor& auditor, const ChainReport& report) {
   Sample sample;
   for (const NodeKey& key : keys) {
     ++sample.asked;
-    auto chain = auditor.fetch(key);
+    auto chain = auditor.fetch(key, {}, true);  // where the other half stands in it is not known
     if (!chain) continue;
     ++sample.answered;
     std::map<BlockId, const Block*> halves;  // by the DEBIT's id
@@ -202,7 +204,9 @@ int audit_stranger(const GlobalOptions& global, const NodeKey& key, const std::s
     Signals signals;
     signals.on_signal([&](int) { auditor.interrupt(); });
     if (auto started = auditor.start(); !started) return fail_with(started.error());
-    auto chain = auditor.fetch(key);
+    std::vector<Block> ours;
+    if (store) (*store)->scan_foreign(key, [&](const Block& block) { ours.push_back(block); });
+    auto chain = auditor.fetch(key, std::move(ours), false);
     if (!chain) {
       text += "published  nothing that can be verified: " + chain.error().message + "\n";
       status = chain.error().code == Code::timeout ? exit_timeout : exit_error;
@@ -221,7 +225,6 @@ int audit_stranger(const GlobalOptions& global, const NodeKey& key, const std::s
                                {"paid_micro", r.paid_micro}, {"credits", r.credits}, {"credits_proved", r.credits_proved}, {"debits", r.debits}, {"debits_receipted", r.debits_receipted}, {"unproved_micro", r.unproved_micro},
                                {"signatures", r.signatures}, {"bundles", chain->bundles}, {"bundles_fetched", chain->fetched}, {"bytes_fetched", chain->received_bytes},
                                {"sample", {{"asked", sample.asked}, {"answered", sample.answered}, {"found", sample.found}, {"missing", sample.missing}, {"contradicted", sample.contradicted}}}};
-      if (!fraud && store) fraud = contradiction_with_store(**store, r);
       if (sample.contradicted) status = exit_error;
     }
     frauds = auditor.frauds();

@@ -132,7 +132,7 @@ void OwnChain::stop_at(const Block& newer) {
 // --- what was published ---
 
 void OwnChain::fetch_bundles() {
-  SegmentSearch search{node_.key().key(), published_->newest, published_->block.seq + 1, recovery_->blocks_here(), {answered_.begin(), answered_.end()}, {}};
+  SegmentSearch search{node_.key().key(), published_->newest, published_->block.seq + 1, recovery_->blocks_here(), {answered_.begin(), answered_.end()}};
   auto fetch = [this](FetchTorrent request, auto end) { node_.fetch(std::move(request), std::move(end)); };
   auto each = [this](const ChainSegment& segment) -> Result<void> {
     if (!in_doubt()) return fail(Code::refused, "it is known by now that nothing is missing");
