@@ -35,10 +35,8 @@ Result<void> may_replace(const std::string& path, std::string_view blocks) {
   return {};
 }
 
-Result<ChainReport> verify_file(const std::string& path) {
-  auto bytes = read_blocks(path);
-  if (!bytes) return bytes.error();
-  auto report = verify_chain_file(*bytes);
+Result<ChainReport> verify_blocks(const std::string& path, std::string_view bytes) {
+  auto report = verify_chain_file(bytes);
   if (!report) return fail(report.error().code, path + " does not hold: " + report.error().message);
   return report;
 }
@@ -76,7 +74,8 @@ int run_ledger_export(const GlobalOptions& global, const std::string& path) {
 }
 
 int run_ledger_verify(const GlobalOptions& global, const std::string& path) {
-  auto report = verify_file(path);
+  auto bytes = read_blocks(path);
+  auto report = bytes ? verify_blocks(path, *bytes) : Result<ChainReport>(bytes.error());
   if (!report) return fail_with(report.error());
   Output(global).answer(json_of(*report), text_of(*report), to_hex(report->key()));
   return exit_done;
@@ -114,11 +113,27 @@ int import_own(const GlobalOptions& global, const Home& home, Store& store, cons
   return exit_done;
 }
 
+/// A file that does not hold, and proves of somebody why.
+int import_proof(const GlobalOptions& global, Store& store, const Fraud& fraud, const Error& problem) {
+  auto done = store.begin();
+  if (done) done = store.keep_proof(fraud);
+  if (done) done = store.commit();
+  if (!done) return fail_with(done.error());
+  (void)fail_with(problem);
+  Json json{{"key", to_hex(fraud.key)}, {"new_blocks", 0}, {"frauds_found", store.take_newly_caught().size()}, {"good", false}};
+  json.update(fraud_json(fraud));
+  Output(global).answer(json, "key       " + to_hex(fraud.key) + "\n" + fraud_text(fraud), to_hex(fraud.key));
+  return exit_error;
+}
+
 }  // namespace
 
 int run_ledger_import(const GlobalOptions& global, const std::string& path) {
-  auto report = verify_file(path);
-  if (!report) return fail_with(report.error());
+  auto bytes = read_blocks(path);
+  if (!bytes) return fail_with(bytes.error());
+  auto report = verify_blocks(path, *bytes);
+  const auto fraud = report ? std::nullopt : find_fraud_in(*bytes);
+  if (!report && !fraud) return fail_with(report.error());
   auto home = Home::find(global.home);
   if (!home) return fail_with(home.error());
   if (auto made = home->make(); !made) return fail_with(made.error());
@@ -127,6 +142,7 @@ int run_ledger_import(const GlobalOptions& global, const std::string& path) {
   auto own = open_own_store(*home, *key, wall_clock_ms());
   if (!own) return fail_with(own.error());
   const auto& store = own->store;
+  if (fraud) return import_proof(global, *store, *fraud, report.error());
   if (report->key() == key->key()) return import_own(global, *home, *store, *report);
   auto done = store->begin();
   std::uint64_t fresh = 0;

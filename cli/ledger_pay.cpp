@@ -27,7 +27,7 @@ Outcome look(const Store& store, const Payment& payment) {
   Outcome outcome;
   const Hash ref = payment_ref(payment);
   outcome.debit = store.debit_of(ref);
-  if (outcome.debit) outcome.receipt = store.has_receipt(block_id(*outcome.debit));
+  if (outcome.debit) outcome.receipt = store.half_of(*outcome.debit).has_value();
   else outcome.refused = store.get(payment_refused_bucket, ref.view()).value_or("");
   return outcome;
 }

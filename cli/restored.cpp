@@ -86,7 +86,7 @@ Result<PutBack> put_back(Store& store, const ChainReport& chain) {
   done.blocks = *taken;
   for (std::uint64_t at = before; at < before + *taken; ++at) {
     const Block& debit = chain.own[at];
-    if (debit.type != BlockType::debit || store.has_receipt(block_id(debit))) continue;
+    if (debit.type != BlockType::debit || store.half_of(debit)) continue;
     done.outbox.push_back({"unclaimed", Bytes(debit.counterparty.view()) + Bytes(debit.ref.view()), encode_message(PaymentMessage{{encode_block(debit)}})});
   }
   return done;

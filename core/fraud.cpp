@@ -129,6 +129,13 @@ std::optional<Fraud> find_fraud(const std::vector<Block>& blocks) {
   return std::nullopt;
 }
 
+std::optional<Fraud> find_fraud_in(std::string_view file) {
+  std::vector<Block> blocks;
+  for (std::size_t at = 0; at + block_bytes <= file.size(); at += block_bytes)
+    if (auto block = decode_block(file.substr(at, block_bytes)); block && check_block_shape(*block) && verify_block(*block)) blocks.push_back(*block);
+  return find_fraud(blocks);
+}
+
 Result<Fraud> check_fraud(const std::vector<Bytes>& blocks) {
   if (blocks.size() < 2 || blocks.size() > most_fraud_blocks) return fail(Code::invalid, "a proof has two or three blocks");
   Fraud fraud;

@@ -30,6 +30,9 @@ std::optional<Fraud> proof_among(const std::vector<Block>& relatives, const Bloc
 /// The first proof among blocks, in any order. Signatures are not looked at.
 std::optional<Fraud> find_fraud(const std::vector<Block>& blocks);
 
+/// The same in a file of blocks, whatever else is wrong with it: only what has a right form and signature counts.
+std::optional<Fraud> find_fraud_in(std::string_view file);
+
 inline constexpr std::size_t most_fraud_blocks = 3;
 
 }  // namespace tnode

@@ -118,15 +118,9 @@ Result<void> Store::keep_proof(const Fraud& fraud) {
   for (const Block& block : fraud.blocks) {
     if (find_block(block_id(block))) continue;
     if (block.key == impl_->options.key) return fail(Code::invalid, "it rests on a block of this node's own chain that is not here");
-    auto place = impl_->database->prepare("SELECT 1 FROM foreign_blocks WHERE key = ? AND seq = ?");
-    if (!place.blob(block.key.view()).number(static_cast<std::int64_t>(block.seq)).row()) {
-      if (auto kept = impl_->insert_foreign(block); !kept) return kept;
-      continue;
-    }
-    // Another block stands there: these two are the proof that is kept.
     if (auto kept = impl_->keep(block); !kept && kept.error().code != Code::invalid) return kept.error();
-    if (block.key == fraud.key) return {};
   }
+  // Nothing more when the last of them met the others: it is known by now.
   return impl_->insert_fraud(fraud);
 }
 

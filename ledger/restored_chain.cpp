@@ -39,7 +39,9 @@ std::vector<Block> Store::blocks_for(const NodeKey& key, std::uint64_t from, std
     if (block.type == BlockType::credit) half = find_block(block.link);
     for (const char* sql : {"SELECT bytes FROM own WHERE link = ? AND type = 5", "SELECT bytes FROM foreign_blocks WHERE link = ? AND type = 5"}) {
       auto credit = impl_->database->prepare(sql);
-      if (debit && !half && credit.blob(block_id(block).view()).row()) half = block_of_row(credit.blob_at(0));
+      credit.blob(block_id(block).view());
+      while (debit && !half && credit.row())
+        if (Block other = block_of_row(credit.blob_at(0)); halves_fit(block, other)) half = std::move(other);
     }
     if (all.size() + 1 + half.has_value() > limit) break;
     all.push_back(block);
@@ -67,8 +69,9 @@ Result<std::uint64_t> Store::take_own(const ChainReport& chain) {
   const std::uint64_t here = impl_->head ? impl_->head->seq + 1 : 0, common = std::min<std::uint64_t>(here, chain.own.size());
   if (common == chain.own.size()) return std::uint64_t{0};
   if (here == 0) impl_->options.line_micro = chain.chain.line_micro();
+  // A receipt that convicts its author is none, and not needed; the DEBIT behind a CREDIT is looked for below.
   for (const Block& half : chain.others)
-    if (auto kept = impl_->keep(half); !kept) return kept.error();
+    if (auto kept = impl_->keep(half); !kept && kept.error().code != Code::invalid) return kept.error();
   for (std::size_t at = common; at < chain.own.size(); ++at) {
     const Block& block = chain.own[at];
     if (block.type == BlockType::credit) {

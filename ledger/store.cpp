@@ -2,6 +2,7 @@
 #include "ledger/store.h"
 
 #include <algorithm>
+#include <set>
 
 #include "core/amount.h"
 #include "ledger/store_impl.h"
@@ -285,7 +286,7 @@ Balance Store::balance() const {
   // A block's counterparty stands at byte 56 of its bytes: most rows concern us, but evidence about strangers lies among them.
   auto owed = impl_->database->prepare("SELECT COALESCE(SUM(amount), 0) FROM foreign_blocks f WHERE type = 4 AND substr(bytes, 57, 32) = ? AND NOT EXISTS (SELECT 1 FROM own o WHERE o.link = f.id AND o.type = 5)");
   if (owed.blob(impl_->options.key.view()).row()) balance.unclaimed_micro = owed.number_at(0);
-  balance.unclaimed_out_micro = sum("SELECT COALESCE(SUM(amount), 0) FROM own o WHERE type = 4 AND NOT EXISTS (SELECT 1 FROM foreign_blocks f WHERE f.link = o.id AND f.type = 5)");
+  balance.unclaimed_out_micro = sum("SELECT COALESCE(SUM(amount), 0) FROM own o WHERE type = 4 AND NOT EXISTS (SELECT 1 FROM foreign_blocks f WHERE f.link = o.id AND f.type = 5 AND f.key = o.counterparty AND f.amount = o.amount)");
   return balance;
 }
 
@@ -305,16 +306,22 @@ std::optional<Block> Store::debit_of(const Hash& ref) const {
   return block_of_row(row.blob_at(0));
 }
 
-bool Store::has_receipt(const BlockId& debit) const {
-  auto row = impl_->database->prepare("SELECT 1 FROM foreign_blocks WHERE link = ? AND type = 5");
-  return row.blob(debit.view()).row();
-}
+namespace {
+
+/// Anybody can sign a CREDIT that names a DEBIT of ours: only its payee's, which says the same, is the other half.
+bool are_halves(const Block& one, const Block& other) { return one.type == BlockType::debit ? halves_fit(one, other) : halves_fit(other, one); }
+
+}  // namespace
 
 void Store::scan_halves(const std::function<void(const Block&)>& each) const {
   auto row = impl_->database->prepare(
-      "SELECT f.bytes FROM foreign_blocks f WHERE (f.type = 4 AND EXISTS (SELECT 1 FROM own o WHERE o.link = f.id AND o.type = 5))"
-      " OR (f.type = 5 AND EXISTS (SELECT 1 FROM own o WHERE o.id = f.link AND o.type = 4)) ORDER BY f.key, f.seq");
-  while (row.row()) each(block_of_row(row.blob_at(0)));
+      "SELECT f.bytes, o.bytes, f.key AS key, f.seq AS seq FROM own o JOIN foreign_blocks f ON f.id = o.link WHERE o.type = 5 AND f.type = 4 UNION ALL"
+      " SELECT f.bytes, o.bytes, f.key, f.seq FROM own o JOIN foreign_blocks f ON f.link = o.id WHERE o.type = 4 AND f.type = 5 ORDER BY key, seq");
+  std::set<std::uint64_t> joined;
+  while (row.row()) {
+    const Block half = block_of_row(row.blob_at(0)), own = block_of_row(row.blob_at(1));
+    if (are_halves(own, half) && joined.insert(own.seq).second) each(half);
+  }
 }
 
 Bytes Store::export_chain() const {
@@ -329,8 +336,10 @@ std::optional<Block> Store::half_of(const Block& own) const {
   if (own.type != BlockType::credit && own.type != BlockType::debit) return std::nullopt;
   const bool credit = own.type == BlockType::credit;
   auto row = impl_->database->prepare(credit ? "SELECT bytes FROM foreign_blocks WHERE id = ?" : "SELECT bytes FROM foreign_blocks WHERE link = ? AND type = 5");
-  if (!row.blob(credit ? own.link.view() : block_id(own).view()).row()) return std::nullopt;
-  return block_of_row(row.blob_at(0));
+  row.blob(credit ? own.link.view() : block_id(own).view());
+  while (row.row())
+    if (const Block half = block_of_row(row.blob_at(0)); are_halves(own, half)) return half;
+  return std::nullopt;
 }
 
 void Store::scan_foreign(const NodeKey& key, const std::function<void(const Block&)>& each) const {

@@ -82,7 +82,8 @@ class Store {
   /// Keeps a block of another's chain, whomever it concerns: evidence, compared with all that is here. True when it is new. Checks the
   /// signature; `invalid` as for keep_foreign.
   Result<bool> keep_chain_block(const Block& block);
-  /// Keeps a proof that check_fraud() found good, whichever of its blocks are here already.
+  /// Keeps a proof that check_fraud() found good, whichever of its blocks are here already. What contradicts a block that is here stands among the proofs
+  /// alone: no block of a cheat's is ever shown as the other half of a payment for being part of one.
   Result<void> keep_proof(const Fraud& fraud);
   /// Proofs of fraud, one a key.
   std::vector<Fraud> frauds() const;
@@ -91,8 +92,6 @@ class Store {
   std::vector<NodeKey> take_newly_caught();
   /// The own DEBIT of that ref.
   std::optional<Block> debit_of(const Hash& ref) const;
-  /// The payee's CREDIT on that DEBIT of ours was seen.
-  bool has_receipt(const BlockId& debit) const;
   std::optional<Block> find_block(const BlockId& id) const;
   /// What our own records prove of another key; `forked`: there is a proof of fraud (frauds() tells which).
   struct Known { std::int64_t blocks = 0; Micro paid_to_us_micro = 0, received_from_us_micro = 0; bool forked = false; };

@@ -102,11 +102,15 @@ def history_is_filtered_by_task_counterparty_type_and_time(program):
         for row, block in zip(rows, whole):
             assert (int(row["seq"]), row["id"], row["type"], float(row["time"]), int(row["amount_micro"]), int(row["balance_micro"])) == \
                    (block["seq"], block["id"], block["type"], block["time"], block["amount_micro"], block["balance_micro"])
+            assert row["receipt"] == (block.get("receipt") or "") and row["link"] == block.get("link", "")
             assert row["task_id"] == block.get("task_id", "") and row["counterparty"] == block.get("counterparty", "")
         # A farmer knows the task of what it earned too.
         earned = world.json_of(["ledger", "history", "--type", "credit", "--task", task], home="farmer0")["blocks"]
         assert earned and all(b["task_id"] == task for b in earned)
-        for wrong, word in ((["--since", "soon"], "is no time"), (["--type", "debt"], "did you mean 'debit'"), (["--with", "xyz"], "is no key")):
+        # From what was paid to what its payee booked, and back.
+        paid = {b["receipt"]: b["id"] for b in history("--type", "debit", "--with", farmers[0].key.upper())}
+        assert paid == {b["id"]: b["link"] for b in earned}, (paid, earned)
+        for wrong, word in ((["--since", "soon"], "is no time"), (["--until", "2026-02-31"], "is no time"), (["--type", "debt"], "did you mean 'debit'"), (["--with", "xyz"], "is no key")):
             done = world.run(["ledger", "history", *wrong], home="requester")
             assert done.returncode == 2 and word in done.stderr, done
         assert world.run(["ledger", "history", "--task", "00000000"], home="requester").returncode == 1
@@ -187,10 +191,66 @@ def an_imported_chain_is_evidence_against_its_fork(program):
         assert forked.returncode == 1 and json.loads(forked.stdout)["frauds_found"] > 0, forked
         audit = world.run(["ledger", "audit", first["key"], "--wait", "0s"], home="judge")
         assert audit.returncode == 1 and "two blocks with seq" in audit.stdout, audit
+        # A file that contradicts itself does not hold; why, it proves.
+        with open(world.path("both.blocks"), "wb") as both:
+            for home, blocks in (("payer", 5), ("copy", 5)):
+                both.write(open(world.path(home + ".blocks"), "rb").read()[:blocks * 312])
+        torn = world.run(["-o", "json", "ledger", "import", world.path("both.blocks")], home="other judge")
+        assert torn.returncode == 1 and "does not hold" in torn.stderr and json.loads(torn.stdout)["frauds_found"] == 1, torn
+        frauds = world.json_of(["ledger", "frauds"], home="other judge")["frauds"]
+        assert [(f["key"], f["rule"][:23]) for f in frauds] == [(first["key"], "signed two blocks with ")], frauds
         own = world.json_of(["ledger", "import", world.path("payer.blocks")], home="payer")
         assert own["new_blocks"] == 0 and not own["restored"], own
         parted = world.run(["ledger", "import", world.path("copy.blocks")], home="payer")
         assert parted.returncode == 1 and "parts in two" in parted.stderr, parted
+
+
+def an_export_replaces_nothing_but_an_earlier_one_of_the_same_chain(program):
+    with World(program) as world:
+        trade(world)
+        export = lambda home, path: world.run(["ledger", "export", path], home=home)
+        path = world.path("r.blocks")
+        assert export("requester", path).returncode == 0 and export("requester", path).returncode == 0
+        whole = open(path, "rb").read()
+        blocks = world.json_of(["ledger", "balance"], home="requester")["blocks"]
+        with open(path, "wb") as file:
+            file.write(whole[:312 * (blocks - 1)])  # an earlier one
+        assert export("requester", path).returncode == 0 and open(path, "rb").read() == whole
+        for name, content in (("words", b"a thesis"), ("key", open(world.path("requester", "key"), "rb").read()), ("store", open(world.path("requester", "tnode.db"), "rb").read()),
+                              ("later", whole[:312 * blocks] + whole[312:624])):
+            path = world.path(name)
+            with open(path, "wb") as file:
+                file.write(content)
+            refused = export("requester", path)
+            assert refused.returncode == 1 and "it is not replaced" in refused.stderr and open(path, "rb").read() == content, (name, refused)
+        others = export("farmer0", world.path("r.blocks"))
+        assert others.returncode == 1 and "is no export of this chain" in others.stderr, others
+        for path in ("/dev/null", world.dir):
+            refused = export("requester", path)
+            assert refused.returncode == 1 and "not a file" in refused.stderr, refused
+
+
+def what_is_no_file_of_blocks_is_not_read_as_one(program):
+    with World(program) as world:
+        trade(world)
+        path = world.path("good.blocks")
+        world.json_of(["ledger", "export", path], home="farmer0")
+        good = open(path, "rb").read()
+        with open(path, "wb") as file:
+            file.write(good + b"x" * 312)
+        os.mkfifo(world.path("pipe"))
+        for command in ("verify", "import"):
+            for given, word in ((path, "starts with 'tnodeblk'"), ("/dev/zero", "it is a device"), (world.path("pipe"), "it is a pipe"), (world.dir, "it is a folder"), (world.path("none"), "No such file")):
+                refused = world.run(["-o", "json", "ledger", command, given], home="judge")
+                assert refused.returncode == 1 and word in refused.stderr and not refused.stdout, (command, given, refused)
+
+
+def a_key_that_is_nobodys_is_not_paid(program):
+    with World(program) as world:
+        for key in ("00" * 32, "01" + "00" * 31, "ec" + "ff" * 30 + "7f", "12", "xy" * 32):
+            refused = world.run(["--listen", "127.0.0.1:0", "ledger", "pay", key, "1", "--wait", "0s"], home="payer")
+            assert refused.returncode == 2 and "key" in refused.stderr, refused
+        assert not os.path.exists(world.path("payer", "tnode.db"))
 
 
 # --- audits over the swarm ---
@@ -259,6 +319,9 @@ if __name__ == "__main__":
         a_payment_reaches_its_payee_at_once_or_when_it_is_met,
         a_forecast_says_what_is_left_at_this_pace,
         an_imported_chain_is_evidence_against_its_fork,
+        an_export_replaces_nothing_but_an_earlier_one_of_the_same_chain,
+        what_is_no_file_of_blocks_is_not_read_as_one,
+        a_key_that_is_nobodys_is_not_paid,
         a_stranger_audits_a_chain_from_the_swarm_and_fetches_nothing_twice,
         a_head_that_nobody_took_keeps_no_node_from_leaving_and_is_put_at_the_next_start,
     ])

@@ -160,6 +160,41 @@ TEST_CASE("a_proof_that_is_handed_over_is_kept_whatever_of_it_was_here") {
     }
 }
 
+TEST_CASE("a_cheats_credit_on_our_debit_is_no_half_of_it") {
+  // From a published chain anybody knows a DEBIT of ours, and may sign a CREDIT that names it: into a store it comes as part of a proof against a
+  // key that was made for that. Our chain would hold no more, in nobody's eyes.
+  StoreFixture f;
+  auto store = f.open(alice);
+  Block debit;
+  committed(*store, [&] {
+    good(store->hold(payer.key(), hash_of("award"), {}, 5, 0, 1));
+    debit = good(store->debit(hash_of("award"), {}, 5, 1));
+  });
+  auto named = [&](const KeyPair& by, std::uint64_t seq, Micro amount) {
+    Block credit = block_of(by, BlockType::credit, seq, amount, "award");
+    credit.link = block_id(debit);
+    credit.balance = amount;
+    return as_signed(credit);
+  };
+  const Block fake = named(cheat, 7, 5);
+  const std::vector<std::vector<Block>> proofs = {{fake, named(cheat, 7, 6)}, {fake, debit}, {debit, fake}, {named(cheat, 8, 5), fake}};
+  for (const auto& blocks : proofs) {
+    committed(*store, [&] { REQUIRE(store->keep_proof({cheat.key(), "…", blocks}).ok()); });
+    CHECK(store->fraud_of(cheat.key()).has_value());
+    CHECK_FALSE(store->half_of(debit).has_value());
+    CHECK(store->balance().unclaimed_out_micro == 5);
+    CHECK(good(verify_chain_file(store->export_chain())).debits_receipted == 0);
+  }
+  // The payee's own stands, once, even when he is proved to have signed it twice.
+  const Block receipt = named(payer, 9, 5);
+  committed(*store, [&] {
+    REQUIRE(store->keep_foreign(receipt).ok());
+    REQUIRE(store->keep_proof({payer.key(), "…", {named(payer, 10, 5), receipt}}).ok());
+  });
+  CHECK(store->half_of(debit) == receipt);
+  CHECK(good(verify_chain_file(store->export_chain())).debits_receipted == 1);
+}
+
 TEST_CASE("who_is_paid_and_books_more_is_caught_by_the_payer") {
   StoreFixture f;
   auto store = f.open(alice);

@@ -310,7 +310,7 @@ TEST_CASE("a_payment_outside_of_a_task_is_a_hold_and_its_debit") {
     auto debit = good(a->pay(bob.key(), hash_of("gift"), 4, 1));
     CHECK(good(a->pay(bob.key(), hash_of("gift"), 4, 2)) == debit);
     CHECK(a->debit_of(hash_of("gift")) == debit);
-    CHECK_FALSE(a->has_receipt(block_id(debit)));
+    CHECK_FALSE(a->half_of(debit).has_value());
     CHECK(a->pay(bob.key(), hash_of("nothing"), 0, 1).error().code == Code::invalid);
     CHECK(a->pay(alice.key(), hash_of("self"), 1, 1).error().code == Code::invalid);
     CHECK(a->pay(bob.key(), hash_of("much"), 11 * credit_micro, 1).error().code == Code::credit);
