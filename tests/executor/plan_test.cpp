@@ -65,6 +65,14 @@ TEST_CASE("a_plan_leaves_one_place_to_write_and_seals_the_rest") {
   REQUIRE(argv.back() == "/init");
 }
 
+TEST_CASE("where_memory_is_watched_no_device_can_be_mapped") {
+  auto plan = a_plan();
+  plan.watched_memory = true;
+  const auto argv = sandbox_arguments(plan, merged_usr());
+  REQUIRE(place(argv, {"--dev", "/dev"}) < place(argv, {"--dev-bind", "/dev/full", "/dev/zero"}));
+  REQUIRE(place(argv, {"--dev-bind", "/dev/full", "/dev/zero"}) < place(argv, {"--remount-ro", "/dev"}));
+}
+
 TEST_CASE("a_runtime_takes_the_place_of_everything_of_the_hosts") {
   const TempDir dir;
   for (const char* folder : {"usr/bin", "etc", "opt", "proc/self", "work", "tmp"}) fs::create_directories(dir.path + "/" + folder);
