@@ -22,10 +22,18 @@ static size_t read_text(const char *pid, const char *name, char *text, size_t ca
   return (size_t)got;
 }
 
-/* The number of a "Name:   123 kB" line, in bytes; 0 when it is not there. */
-static uint64_t kib_field(const char *text, const char *name) {
-  const char *at = strstr(text, name);
-  return at ? strtoull(at + strlen(name), NULL, 10) * 1024 : 0;
+/* What is behind "Word:" at the start of a line but the first, which may have the process's name in it, and that may be anything. */
+static const char *behind(const char *text, const char *word) {
+  const size_t length = strlen(word);
+  for (const char *line = strchr(text, '\n'); line; line = strchr(line + 1, '\n'))
+    if (strncmp(line + 1, word, length) == 0 && line[1 + length] == ':') return line + 1 + length + 1;
+  return NULL;
+}
+
+/* The number of a "Word:   123 kB" line, in bytes; 0 when it is not there. */
+static uint64_t kib_field(const char *text, const char *word) {
+  const char *number = behind(text, word);
+  return number ? strtoull(number, NULL, 10) * 1024 : 0;
 }
 
 /* Bytes sent to local sockets and not yet received belong to no process: each socket counts as full. */
@@ -41,7 +49,8 @@ static uint64_t socket_memory(void) {
 static size_t read_memory_status(const char *pid, char *text, size_t capacity) {
   char path[64], thread[64];
   const size_t size = read_text(pid, "status", text, capacity);
-  if (!size || strstr(text, "VmPTE:") || !strstr(text, "State:\tZ")) return size;
+  const char *state = size ? behind(text, "State") : NULL;
+  if (!state || behind(text, "VmPTE") || strncmp(state, "\tZ", 2) != 0) return size;
   snprintf(path, sizeof path, "/proc/%s/task", pid);
   DIR *threads = opendir(path);
   struct dirent *each;
@@ -49,7 +58,7 @@ static size_t read_memory_status(const char *pid, char *text, size_t capacity) {
   while (threads && !found && (each = readdir(threads)) != NULL) {
     if (each->d_name[0] == '.' || strcmp(each->d_name, pid) == 0) continue;
     snprintf(thread, sizeof thread, "task/%.20s/status", each->d_name);
-    found = read_text(pid, thread, text, capacity) && strstr(text, "VmPTE:");
+    found = read_text(pid, thread, text, capacity) && behind(text, "VmPTE");
   }
   if (threads) closedir(threads);
   return found;
@@ -89,7 +98,7 @@ void look_at_processes(struct use *use, int with_memory) {
     if (!is_task(entry->d_name) || !read_stat(entry->d_name, &cpu_ms, &threads)) continue;
     use->cpu_ms += cpu_ms;
     use->threads += threads;
-    if (with_memory && read_memory_status(entry->d_name, text, sizeof text)) use->memory_bytes += kib_field(text, "RssAnon:") + kib_field(text, "RssShmem:") + kib_field(text, "VmSwap:") + kib_field(text, "VmPTE:");
+    if (with_memory && read_memory_status(entry->d_name, text, sizeof text)) use->memory_bytes += kib_field(text, "RssAnon") + kib_field(text, "RssShmem") + kib_field(text, "VmSwap") + kib_field(text, "VmPTE");
   }
   closedir(dir);
   if (with_memory) use->memory_bytes += socket_memory();
@@ -104,11 +113,11 @@ uint64_t shared_memory_exact(void) {
   struct dirent *entry;
   while ((entry = readdir(dir)) != NULL) {
     if (!is_task(entry->d_name)) continue;
-    const int shared_known = read_text(entry->d_name, "smaps_rollup", text, sizeof text) && strstr(text, "Pss_Anon:");
-    if (shared_known) sum += kib_field(text, "Pss_Anon:") + kib_field(text, "Pss_Shmem:") + kib_field(text, "SwapPss:");
+    const int shared_known = read_text(entry->d_name, "smaps_rollup", text, sizeof text) && behind(text, "Pss_Anon");
+    if (shared_known) sum += kib_field(text, "Pss_Anon") + kib_field(text, "Pss_Shmem") + kib_field(text, "SwapPss");
     if (!read_memory_status(entry->d_name, text, sizeof text)) continue;
-    sum += kib_field(text, "VmPTE:");
-    if (!shared_known) sum += kib_field(text, "RssAnon:") + kib_field(text, "RssShmem:") + kib_field(text, "VmSwap:"); /* it hides its map from us: then all of it counts */
+    sum += kib_field(text, "VmPTE");
+    if (!shared_known) sum += kib_field(text, "RssAnon") + kib_field(text, "RssShmem") + kib_field(text, "VmSwap"); /* it hides its map from us: then all of it counts */
   }
   closedir(dir);
   return sum + socket_memory();

@@ -158,6 +158,15 @@ def memory_of_a_process_whose_first_thread_has_ended():
 
 
 @ends("oom", disk_mib=16)
+def memory_behind_a_name():
+    """A process may have any name, that of a line in which its memory is told too."""
+    libc.prctl(15, b"RssAnon: 0 kB", 0, 0, 0)
+    block = bytearray(1 << 30)
+    time.sleep(1)
+    print(len(block))
+
+
+@ends("oom", disk_mib=16)
 def memory_in_sockets():
     """What was sent and is never received belongs to no process's map."""
     pairs = []
