@@ -6,6 +6,7 @@ import resource
 import signal
 import socket
 import struct
+import subprocess
 import threading
 import time
 
@@ -164,6 +165,16 @@ def memory_behind_a_name():
     block = bytearray(1 << 30)
     time.sleep(1)
     print(len(block))
+
+
+@ends("exited 0", disk_mib=16)
+def memory_that_is_counted_once():
+    """No more than allowed: a child has its parent's memory, and shows it as its own, until it has become another program, which takes this one long."""
+    block = bytearray(64 * MIB)
+    try:
+        subprocess.run(["none"], env={"PATH": ":".join(["/none"] * 150000)}, close_fds=False)
+    except FileNotFoundError:
+        block.clear()
 
 
 @ends("oom", disk_mib=16)
