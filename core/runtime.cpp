@@ -16,7 +16,7 @@ namespace {
 constexpr std::int64_t disk_block_bytes = 4096;
 constexpr std::int64_t max_runtime_bytes = std::int64_t{1} << 40;
 
-constexpr std::array sandbox_folders{"dev", "init", "proc", "run", "scratch", "sys", "tmp", "work"};
+constexpr std::array sandbox_folders{"dev", "init", "proc", "run", "scratch", "sys", "tmp", "warm", "work"};
 constexpr std::array sandbox_files{"etc/group", "etc/passwd"};
 constexpr std::array machine_files{"etc/.pwd.lock", "etc/group-", "etc/gshadow", "etc/gshadow-", "etc/hostname", "etc/hosts", "etc/machine-id", "etc/mtab", "etc/passwd-",
                                    "etc/resolv.conf", "etc/shadow", "etc/shadow-", "etc/subgid", "etc/subgid-", "etc/subuid", "etc/subuid-"};

@@ -89,8 +89,10 @@ std::string limits_remedy(const MachineFacts& facts) {
   if (facts.root && facts.controllers == Controllers::version1)
     return "for c in memory pids freezer; do mkdir -p /sys/fs/cgroup/$c && mount -t cgroup -o $c none /sys/fs/cgroup/$c; done; then start tnode again";
   if (facts.root) return "mount -t cgroup2 none /sys/fs/cgroup; then start tnode again";
-  return "have root give your shell a group: echo '+memory +pids +cpu' > /sys/fs/cgroup/cgroup.subtree_control; mkdir /sys/fs/cgroup/tnode; chown -R USER /sys/fs/cgroup/tnode; "
-         "echo PID > /sys/fs/cgroup/tnode/cgroup.procs (USER: you, PID: your shell's); then `exec tnode farm` there";
+  const std::string give = facts.controllers == Controllers::version1
+                               ? "groups: for c in memory pids freezer; do g=/sys/fs/cgroup/$c/tnode; mkdir $g; chown -R USER $g; echo PID > $g/cgroup.procs; done"
+                               : "a group: echo '+memory +pids +cpu' > /sys/fs/cgroup/cgroup.subtree_control; mkdir /sys/fs/cgroup/tnode; chown -R USER /sys/fs/cgroup/tnode; echo PID > /sys/fs/cgroup/tnode/cgroup.procs";
+  return "have root give your shell " + give + " (USER: you, PID: your shell's); then `exec tnode farm` there";
 }
 
 std::string find_program(const std::string& name) {

@@ -77,7 +77,10 @@ std::vector<std::string> sandbox_arguments(const SandboxPlan& plan, const RootLa
   add("--proc", "/proc", "--remount-ro", "/proc");
   // A device below a mount without devices: it cannot be opened.
   for (const auto& path : plan.hidden) add("--ro-bind", "/dev/null", path);
-  add("--dev", "/dev", "--size", std::to_string(shared_memory_bytes), "--perms", "1777", "--tmpfs", "/dev/shm", "--remount-ro", "/dev");
+  add("--dev", "/dev");
+  // As good to read from, and cannot be mapped: a shared map of /dev/zero is memory that stays as a whole when but a page of it is still mapped.
+  if (plan.watched_memory) add("--dev-bind", "/dev/full", "/dev/zero");
+  add("--size", std::to_string(shared_memory_bytes), "--perms", "1777", "--tmpfs", "/dev/shm", "--remount-ro", "/dev");
   // One file system for results and scratch, so that one size caps both. The links lie in the root, which a task cannot change.
   const std::string scratch = sandbox_scratch;
   add("--size", disk, "--perms", "0755", "--tmpfs", scratch);

@@ -36,6 +36,7 @@ struct SandboxPlan {
   std::string warm_python;              ///< tnode's warm command for Python on the host; empty: the task has no warm command
   std::vector<std::string> hidden;      ///< files_to_hide()
   std::int64_t disk_bytes = 0;          ///< cap of out/ and /tmp together
+  bool watched_memory = false;          ///< no control group bounds memory: none may be had that belongs to no process's map
   bool operator==(const SandboxPlan&) const = default;
 };
 

@@ -45,6 +45,7 @@ Result<SandboxPlan> plan_for(const SandboxHost& host, const ExecutionRequest& re
   plan.disk_bytes = request.limits.disk_bytes;
   if (!request.warm.empty()) plan.warm_python = host.warm_python_path;
   plan.hidden = host.hidden;
+  plan.watched_memory = host.cgroups.mode() == watchdog_mode;
   const fs::path inputs = request.task_dir + "/in";
   std::error_code ec;
   // bubblewrap follows links in what it binds, so a link here would show the task something else of this machine.

@@ -19,7 +19,7 @@ using Cases = std::vector<Tests>;
 
 constexpr std::uint64_t low_half = 0xffffffff;  // of an argument that the kernel takes as 32 bits; the filter sees 64
 constexpr std::uint64_t unnamed_file = O_TMPFILE & ~O_DIRECTORY;
-constexpr std::uint64_t tiocl = 0x541c, core_scheduling = 62, memfd_huge = 4, segment_huge = 04000, ioprio_of_user = 3, filter_mode = 1, new_listener = 8, kept_over_fork = 0x40000000;  // in no libc header
+constexpr std::uint64_t tiocl = 0x541c, core_scheduling = 62, memfd_huge = 4, segment_huge = 04000, filter_mode = 1, new_listener = 8, kept_over_fork = 0x40000000;  // in no libc header
 
 ArgumentTest has(unsigned argument, std::uint64_t bits) { return {ArgumentTest::Kind::equal, argument, bits, bits}; }
 ArgumentTest is(unsigned argument, std::uint64_t value) { return {ArgumentTest::Kind::equal, argument, low_half, value}; }
@@ -93,9 +93,9 @@ std::vector<SyscallRule> make_rules() {
       {{"add_key", "request_key", "keyctl"}, EPERM, always, "", "keyrings are in no namespace: the farmer's own may be reached"},
       {{"mq_open"}, EPERM, always, "", "message queues hold memory that no process owns"},
       {{"prlimit64", "sched_setaffinity", "sched_setparam", "sched_setscheduler"}, EPERM, {{is(0, 1)}}, "of process 1", "the first process has the task's user id, but its limits and place are not the task's"},
-      {{"setpriority", "ioprio_set"}, EPERM, {{is(1, 1)}}, "of process 1", "the same"},
+      {{"setpriority"}, EPERM, {{is(1, 1)}}, "of process 1", "the same"},
       {{"setpriority"}, EPERM, {{is(0, PRIO_USER)}}, "of a whole user", "the first process is one of them"},
-      {{"ioprio_set"}, EPERM, {{is(0, ioprio_of_user)}}, "of a whole user", "the same"},
+      {{"ioprio_set"}, EPERM, always, "", "it starts in the idle class, behind the machine's owner, and could leave it"},
       {{"sched_setscheduler"}, EPERM, {{of_kind(1, low_half & ~kept_over_fork, SCHED_FIFO)}, {of_kind(1, low_half & ~kept_over_fork, SCHED_RR)}}, "to `SCHED_FIFO`, `SCHED_RR`", "before everything else on the machine; some users may, for music"},
       {{"sched_setattr"}, EPERM, always, "", "has its policy in memory, where no filter reads it"},
       {{"prctl"}, EPERM, {{is(0, core_scheduling)}}, "`PR_SCHED_CORE`", "can keep the other half of a processor's core idle"},
@@ -118,6 +118,8 @@ std::vector<SyscallRule> make_rules() {
       {{"setsockopt"}, 0, {{is(1, SOL_SOCKET), is(2, SO_SNDBUF)}}, "`SO_SNDBUF` in `watchdog` mode; nothing happens", "each socket is counted as if it held the usual amount", &FilterOptions::watched_memory},
       {{"sched_setaffinity"}, EPERM, always, "where `--cpus` keeps sandboxes on some CPUs", "the mask that they inherit is not theirs to change", &FilterOptions::pinned},
       {{"memfd_create", "shmget", "semget", "msgget"}, ENOSYS, always, "in `watchdog` mode", "memory that belongs to no process is seen by no watchdog", &FilterOptions::watched_memory},
+      {{"mmap"}, ENOMEM, {{has(3, MAP_SHARED | MAP_ANONYMOUS)}}, "with `MAP_SHARED` and `MAP_ANONYMOUS` in `watchdog` mode", "stays as a whole when but a page of it is still mapped", &FilterOptions::watched_memory},
+      {{"splice", "tee", "vmsplice", "sendfile"}, ENOSYS, always, "in `watchdog` mode", "a pipe or socket that was given a byte holds its whole page, a huge one too", &FilterOptions::watched_memory},
   };
 }
 

@@ -55,7 +55,7 @@ bool UnitRun::index_ended(const init_end& ended, std::string_view stdout_tail, s
   if (ended.ending == INIT_PROCESSES || (failed && cgroup && cgroup->out_of_processes()))
     return end_as(OutcomeKind::process_limit, "it wanted more than " + std::to_string(limits.processes) + " processes and threads (peak " + std::to_string(cgroup ? limits.processes : ended.threads) + ")");
   if (ended.ending == INIT_INODES)
-    return end_as(OutcomeKind::inode_limit, "it made " + std::to_string(ended.scratch_files) + " files in /tmp and out/; the limit is " + std::to_string(max_inodes));
+    return end_as(OutcomeKind::inode_limit, "it made " + std::to_string(ended.files) + " files in /tmp, out/ and /dev/shm; the limit is " + std::to_string(max_inodes));
   if (failed && ended.disk_full)
     return end_as(OutcomeKind::disk_limit, "/tmp or out/ was full; each holds " + mebibytes(limits.disk_bytes) + " less what is in the other (peak " + mebibytes(ended.scratch_bytes) + ")");
   if (ended.ending == INIT_TIMEOUT) return end_as(OutcomeKind::timeout, "it ran for " + seconds(static_cast<TimeMs>(ended.wall_us / 1000)) + "; the limit is " + seconds(limits.wall_ms));

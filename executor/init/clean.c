@@ -63,31 +63,32 @@ static void remove_attributes(const char *path) {
   for (char *name = names; size > 0 && name < names + size; name += strlen(name) + 1) removexattr(path, name);
 }
 
+/* Of any mode: what nobody may read can be found by its key all the same, and then be given another mode. */
 static void remove_system_v(void) {
   struct shm_info memory;
   struct shmid_ds segment;
   int last = shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&memory);
   for (int i = 0; i <= last && memory.used_ids > 0; ++i) {
-    int id = shmctl(i, SHM_STAT, &segment);
+    int id = shmctl(i, SHM_STAT_ANY, &segment);
     if (id >= 0) shmctl(id, IPC_RMID, NULL);
   }
   struct seminfo semaphores;
   struct semid_ds set;
   last = semctl(0, 0, SEM_INFO, &semaphores);
   for (int i = 0; i <= last && semaphores.semusz > 0; ++i) {
-    int id = semctl(i, 0, SEM_STAT, &set);
+    int id = semctl(i, 0, SEM_STAT_ANY, &set);
     if (id >= 0) semctl(id, 0, IPC_RMID);
   }
   struct msginfo queues;
   struct msqid_ds queue;
   last = msgctl(0, MSG_INFO, (struct msqid_ds *)(void *)&queues);
   for (int i = 0; i <= last && queues.msgpool > 0; ++i) {
-    int id = msgctl(i, MSG_STAT, &queue);
+    int id = msgctl(i, MSG_STAT_ANY, &queue);
     if (id >= 0) msgctl(id, IPC_RMID, NULL);
   }
 }
 
-static uint64_t inodes_of(const char *path) {
+uint64_t inodes_of(const char *path) {
   struct statvfs fs;
   return statvfs(path, &fs) == 0 ? fs.f_files - fs.f_ffree : 0;
 }
@@ -114,11 +115,13 @@ int clean(uint64_t until_ms) {
   static ino_t out, tmp;
   enum { SCRATCH_EMPTY = 3, SHM_EMPTY = 1 }; /* its root, out/ and tmp/; its root */
   chmod(SCRATCH, 0755);
-  chmod("/dev/shm", 01777);
+  chmod(SHARED_MEMORY, 01777);
+  chmod("/dev/pts", 0755); /* the task's user made it: bubblewrap was that */
+  chmod("/dev/pts/ptmx", 0666);
   remove_attributes(SCRATCH);
-  remove_attributes("/dev/shm");
+  remove_attributes(SHARED_MEMORY);
   remove_system_v();
-  if (inodes_of("/dev/shm") != SHM_EMPTY && !empty("/dev/shm", until_ms)) return 0;
+  if (inodes_of(SHARED_MEMORY) != SHM_EMPTY && !empty(SHARED_MEMORY, until_ms)) return 0;
   /* Most indices leave nothing: no more inodes than our own, and those where they were. */
   if (inodes_of(SCRATCH) == SCRATCH_EMPTY && untouched(SCRATCH_OUT, out, 0755) && untouched(SCRATCH_TMP, tmp, 01777)) return 1;
   if (!empty(SCRATCH, until_ms)) return 0;

@@ -77,13 +77,14 @@ void end_server(void) {
 static void watch(const struct init_run *run, uint64_t passed_ms, int last, struct init_end *end) {
   struct statvfs disk;
   if (statvfs(SCRATCH, &disk) == 0) {
-    const uint64_t bytes = (uint64_t)(disk.f_blocks - disk.f_bfree) * disk.f_bsize, files = disk.f_files - disk.f_ffree;
+    const uint64_t bytes = (uint64_t)(disk.f_blocks - disk.f_bfree) * disk.f_bsize;
     if (bytes > end->scratch_bytes) end->scratch_bytes = bytes;
-    if (files > end->scratch_files) end->scratch_files = files;
     if ((uint64_t)disk.f_bavail * disk.f_bsize < DISK_FULL_BELOW && disk.f_bavail * 8 < disk.f_blocks) end->disk_full = 1;
-    /* Empty files take no bytes of a tmpfs, but they take the kernel's memory. */
-    if (files > run->inodes) end->ending = INIT_INODES;
   }
+  /* Empty files take no bytes of a tmpfs, but they take the kernel's memory. */
+  const uint64_t files = inodes_of(SCRATCH) + inodes_of(SHARED_MEMORY);
+  if (files > end->files) end->files = files;
+  if (files > run->inodes) end->ending = INIT_INODES;
   cpu_set_t processors;
   const uint64_t parallel = sched_getaffinity(0, sizeof processors, &processors) == 0 ? (uint64_t)CPU_COUNT(&processors) : 1;
   const int cpu_possible = end->cpu_us / 1000 + passed_ms * parallel >= run->cpu_ms && !last;
@@ -210,7 +211,7 @@ void run_index(const struct init_run *run, char **argv, char **env, const struct
   if (warm && ended.over) end->cpu_us += server_cpu_used_ms() * 1000;
   if (failed) watch(run, now_ms() - started - paused, 1, end);
   reap(&ended, end);
-  const int stays = warm && !failed && !ended.server && server_is_alone();
+  const int stays = warm && !failed && !ended.server && server_is_alone() && !server_was_changed();
   if (!stays) kill_the_rest(&ended, end);
   take(&out_stream, run->stdio_bytes);
   take(&err_stream, run->stdio_bytes);

@@ -1,6 +1,7 @@
 /* The parts of the sandbox's first process, among themselves. */
 #ifndef TNODE_INIT_H
 #define TNODE_INIT_H
+#include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/resource.h>
@@ -12,6 +13,7 @@
 #define SCRATCH "/scratch"
 #define SCRATCH_OUT SCRATCH "/out"
 #define SCRATCH_TMP SCRATCH "/tmp"
+#define SHARED_MEMORY "/dev/shm"
 
 /* init.c: the conversation. A runner that is gone ends the process, and with it the sandbox. */
 void must(int good);
@@ -62,10 +64,20 @@ uint64_t server_cpu_before_ms(void);
 uint64_t server_cpu_used_ms(void);
 /* No process but init and the server. */
 int server_is_alone(void);
+/* Somebody gave it other limits, or another priority or place, than it had when it was ready. */
+int server_was_changed(void);
 /* It is dead, or about to be. */
 void server_forget(void);
-/* It uses no processor while there is nothing to do. */
+/* Stops it while there is nothing to do, until the runner says something. It is ended when it goes on nevertheless. */
 void server_rest(void);
+
+/* settings.c: what one process can change of another that has its user id. */
+struct settings {
+  struct rlimit limits[RLIM_NLIMITS];
+  cpu_set_t processors;
+  int nice, policy;
+};
+void look_at_settings(pid_t pid, struct settings *settings);
 
 /* index.c: one index, from its start until nothing of it lives. `warm` is null when it is started by itself. */
 void run_index(const struct init_run *run, char **argv, char **env, const struct warm_request *warm, int signals, struct init_end *end);
@@ -89,4 +101,6 @@ int open_folder(int at, const char *name);
    looks again and again at what somebody holds on to). */
 #define AS_LONG_AS_IT_TAKES UINT64_MAX
 int clean(uint64_t until_ms);
+/* Files and folders of all kinds on a file system. */
+uint64_t inodes_of(const char *path);
 #endif

@@ -5,13 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "init.h"
 
-enum { SMALL_FILE_BYTES = 16 << 10 };
+enum { PART_BYTES = 64 << 10 };
 
 static void send_bad(const char *why, const char *path) {
   say_header(INIT_BAD, strlen(why) + 1 + strlen(path));
@@ -25,15 +24,6 @@ int open_folder(int at, const char *name) {
   struct stat st;
   if (fd >= 0 && fstat(fd, &st) == 0 && (st.st_mode & 0700) != 0700) fchmod(fd, 0700); /* one that is as it was made stays so: see clean() */
   return fd;
-}
-
-/* Bytes of a file that lost them; they were announced. */
-static void send_zeros(size_t size) {
-  static const char zeros[4096];
-  for (size_t part; size > 0; size -= part) {
-    part = size < sizeof zeros ? size : sizeof zeros;
-    say(zeros, part);
-  }
 }
 
 static int send_file(int at, const char *name, const char *path, const struct stat *st) {
@@ -51,33 +41,15 @@ static int send_file(int at, const char *name, const char *path, const struct st
   say(&file, sizeof file);
   say(path, strlen(path));
   int good = 1;
-  if (file.size <= SMALL_FILE_BYTES) {
-    /* Together with what is said before and after it. */
-    static char content[SMALL_FILE_BYTES];
-    size_t have = 0;
-    while (good && have < file.size) {
-      ssize_t got = read(fd, content + have, (size_t)file.size - have);
-      if (got < 0 && errno == EINTR) continue;
-      good = got > 0;
-      if (good) have += (size_t)got;
-    }
-    if (have > 0) say_header(INIT_DATA, have);
-    say(content, have);
-  }
-  for (uint64_t left = file.size > SMALL_FILE_BYTES ? file.size : 0; good && left > 0;) {
-    size_t part = left < INIT_DATA_BYTES ? (size_t)left : INIT_DATA_BYTES;
-    say_header(INIT_DATA, part);
-    flush();
-    size_t rest = part;
-    while (good && rest > 0) {
-      ssize_t sent = sendfile(INIT_CONTROL_FD, fd, NULL, rest);
-      if (sent < 0 && errno == EINTR) continue;
-      must(sent >= 0);
-      good = sent > 0;
-      rest -= (size_t)sent;
-    }
-    send_zeros(rest);
-    left -= part;
+  for (uint64_t left = file.size; good && left > 0;) {
+    static char part[PART_BYTES];
+    ssize_t got = read(fd, part, left < sizeof part ? (size_t)left : sizeof part);
+    if (got < 0 && errno == EINTR) continue;
+    good = got > 0;
+    if (!good) break;
+    say_header(INIT_DATA, (size_t)got);
+    say(part, (size_t)got);
+    left -= (uint64_t)got;
   }
   close(fd);
   if (!good) send_bad("changed while it was read", path);

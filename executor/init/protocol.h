@@ -32,7 +32,7 @@ enum init_ending { INIT_EXITED = 0, INIT_TIMEOUT = 1, INIT_CPU = 2, INIT_OUTPUT 
 struct init_end {
   uint32_t ending, exit_code;
   uint64_t wall_us, cpu_us, peak_bytes, stdout_bytes, stderr_bytes;
-  uint64_t scratch_bytes, scratch_files; /* most that was seen in out/ and /tmp together */
+  uint64_t scratch_bytes, files; /* most that were seen: bytes in out/ and /tmp together, files there and in /dev/shm */
   uint32_t disk_full, stdout_tail, stderr_tail, threads; /* threads: most that were seen, where init counts them */
 };
 
@@ -40,5 +40,5 @@ struct init_paused { uint64_t ms; };
 
 struct init_file { uint64_t size; uint32_t executable, reserved; };
 
-enum { INIT_TAIL_BYTES = 4096, INIT_MAX_RUN_BYTES = 4 << 20, INIT_MAX_STRINGS = 16384, INIT_DATA_BYTES = 1 << 20, INIT_MAX_DEPTH = 16, INIT_MAX_PATH_BYTES = 8192 };
+enum { INIT_TAIL_BYTES = 4096, INIT_MAX_RUN_BYTES = 4 << 20, INIT_MAX_STRINGS = 16384, INIT_MAX_DEPTH = 16, INIT_MAX_PATH_BYTES = 8192 };
 #endif

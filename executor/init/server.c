@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +19,8 @@
 #include "init.h"
 
 enum { MAX_LINE = 64, PIPE_BYTES = 65536, CLEAN_SLICE_MS = 200 };
+/* How often a server that rests is looked at, and what it and whatever it left may use meanwhile. */
+enum { REST_LOOK_MS = 50, REST_CPU_MS = 20 };
 
 static struct {
   pid_t pid; /* 0: there is none */
@@ -24,6 +28,7 @@ static struct {
   enum { STARTING, CLEANING, READY, ASKED } state;
   int stopped;
   uint64_t cpu_before_ms;
+  struct settings settings; /* when it was ready */
   char line[MAX_LINE];
   size_t line_size;
   char head[MAX_LINE];
@@ -45,11 +50,20 @@ void server_forget(void) {
   server.pid = 0;
 }
 
-/* What an index can change of the descriptions that it shares with the server and so with the next index. */
+/* What an index can change of the descriptions and pipes that it shares with the server and so with the next index: flags, signals, locks, modes, sizes. */
 static void reset_streams(void) {
+  uint64_t no_hint = 0;
+  struct flock unlocked = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
   for (int i = 0; i < 3; ++i) {
     fcntl(server.stdio[i], F_SETFL, 0);
-    if (i > 0 && fcntl(server.stdio[i], F_GETPIPE_SZ) != PIPE_BYTES) fcntl(server.stdio[i], F_SETPIPE_SZ, PIPE_BYTES);
+    fcntl(server.stdio[i], F_SETOWN, 0);
+    fcntl(server.stdio[i], F_SETSIG, 0);
+    fcntl(server.stdio[i], F_OFD_SETLK, &unlocked);
+    flock(server.stdio[i], LOCK_UN);
+    if (i == 0) continue; /* no pipe */
+    fchmod(server.stdio[i], 0600);
+    fcntl(server.stdio[i], F_SET_RW_HINT, &no_hint);
+    if (fcntl(server.stdio[i], F_GETPIPE_SZ) != PIPE_BYTES) fcntl(server.stdio[i], F_SETPIPE_SZ, PIPE_BYTES);
   }
   forget(&out_stream);
   forget(&err_stream);
@@ -133,6 +147,7 @@ int server_says(const struct warm_request *request, int *status) {
     if (server.state == CLEANING) {
       if (!clean(now_ms() + CLEAN_SLICE_MS)) return 0; /* limits are looked at meanwhile */
       server.cpu_before_ms = cpu_of_process(server.pid);
+      look_at_settings(server.pid, &server.settings);
       ask(request);
     }
     const int there = next_line();
@@ -173,8 +188,22 @@ uint64_t server_cpu_used_ms(void) {
   return used;
 }
 
+int server_was_changed(void) {
+  static struct settings now;
+  look_at_settings(server.pid, &now);
+  return memcmp(&now, &server.settings, sizeof now) != 0;
+}
+
+/* A timer of its own can wake what was stopped, and what it started since its index ended was never stopped. */
 void server_rest(void) {
-  if (!server.pid || server.stopped) return;
-  kill(server.pid, SIGSTOP);
+  if (!server.pid) return;
+  if (!server.stopped) kill(server.pid, SIGSTOP);
   server.stopped = 1;
+  struct use before, now;
+  look_at_processes(&before, 0);
+  struct pollfd runner = {INIT_CONTROL_FD, POLLIN, 0};
+  while (server.pid && poll(&runner, 1, REST_LOOK_MS) == 0) {
+    look_at_processes(&now, 0);
+    if (now.cpu_ms > before.cpu_ms + REST_CPU_MS) end_server();
+  }
 }

@@ -9,7 +9,7 @@
 
 #include "init.h"
 
-enum { SERVER_FD = 3, MAX_PENDING_SIGNALS = 1024 };
+enum { SERVER_FD = 3, MAX_PENDING_SIGNALS = 1024, LONGEST_NAME_SHOWN = 1024 };
 
 static void set_limit(int what, uint64_t soft, uint64_t hard) {
   struct rlimit limit = {soft, hard};
@@ -72,7 +72,7 @@ static void become(const struct init_run *run, char **argv, char **env, const in
   if (chdir("/work") != 0) _exit(126);
   execute(argv, env, path_in(env));
   int why = errno;
-  dprintf(2, "tnode: cannot start '%s': %s\n", argv[0], strerror(why));
+  dprintf(2, "tnode: cannot start '%.*s': %s\n", LONGEST_NAME_SHOWN, argv[0], strerror(why)); /* a long one would fill the pipe, and init waits for us */
   _exit(why == ENOENT ? 127 : 126);
 }
 

@@ -34,6 +34,15 @@ TEST_CASE_METHOD(SandboxFixture, "exit_statuses_and_signals_are_told_apart_from_
   REQUIRE_THAT(absent.stderr_tail, has_text("no-such-program"));
 }
 
+TEST_CASE_METHOD(SandboxFixture, "a_program_with_an_endless_name_is_not_there_like_any_other") {
+  const auto report = run(request({std::string(200'000, 'x')}));
+  INFO(report.problem << report.failure_detail);
+  REQUIRE(report.ran);
+  REQUIRE(report.outcome.kind == OutcomeKind::exited);
+  REQUIRE(report.outcome.exit_code == 126);
+  REQUIRE(report.stderr_tail.find("cannot start 'xxx") != std::string::npos);
+}
+
 TEST_CASE_METHOD(SandboxFixture, "indices_of_a_unit_share_a_sandbox_and_nothing_else") {
   auto r = request({"sh", "-c", "test -z \"$(ls out; ls /tmp)\" && echo x > /tmp/left && echo $TNODE_INDEX > out/file-$TNODE_INDEX && (sleep 100 &) && test $(ls -d /proc/[0-9]* | wc -l) -lt 12"});
   for (int i = 1; i < 20; ++i) {
@@ -108,7 +117,7 @@ TEST_CASE_METHOD(SandboxFixture, "every_limit_has_an_outcome_of_its_own_and_says
       {"exec python3 -c 'x = bytearray(1 << 30)'", OutcomeKind::out_of_memory, "(peak ", [](RunLimits&) {}},
       {"exec python3 -c 'import os, time\nwhile True:\n  try: os.fork() or time.sleep(100)\n  except OSError: pass'", OutcomeKind::process_limit, "(peak 6", [](RunLimits&) {}},
       {"cat /dev/zero > /tmp/big", OutcomeKind::disk_limit, "(peak 16 MiB)", [](RunLimits&) {}},
-      {"exec python3 -c 'for i in range(300000): open(\"/tmp/%d\" % i, \"w\").close()'", OutcomeKind::inode_limit, " files in /tmp and out/; the limit is 200000",
+      {"exec python3 -c 'for i in range(300000): open(\"/tmp/%d\" % i, \"w\").close()'", OutcomeKind::inode_limit, " files in /tmp, out/ and /dev/shm; the limit is 200000",
        [](RunLimits& l) { l.memory_bytes = 2LL << 30, l.wall_ms = 60'000; }},
       {"yes", OutcomeKind::output_limit, " bytes to stdout; the limit is 1048576", [](RunLimits&) {}},
       {"yes >&2", OutcomeKind::output_limit, " bytes to stderr; the limit is 1048576", [](RunLimits&) {}},

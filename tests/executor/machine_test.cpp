@@ -106,7 +106,8 @@ TEST_CASE("what_gives_control_groups_depends_on_who_asks_where") {
   CHECK(remedy([](MachineFacts& f) { f.root = true, f.controllers = MachineFacts::Controllers::version1; }).find("mount -t cgroup -o $c") != std::string::npos);
   CHECK(remedy([](MachineFacts& f) { f.root = f.systemd = true, f.controllers = MachineFacts::Controllers::off; }).starts_with("start the kernel with cgroup_enable=memory"));
   CHECK(remedy([](MachineFacts& f) { f.in_container = f.root = true; }).starts_with("start the container"));
-  CHECK(remedy([](MachineFacts&) {}).find("chown") != std::string::npos);
+  CHECK(remedy([](MachineFacts&) {}).find("chown -R USER /sys/fs/cgroup/tnode;") != std::string::npos);
+  CHECK(remedy([](MachineFacts& f) { f.controllers = MachineFacts::Controllers::version1; }).find("for c in memory pids freezer") != std::string::npos);
 }
 
 TEST_CASE("which_control_groups_the_kernel_has_is_read") {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "core/runtime.h"
 #include "executor/pattern.h"
 #include "tests/catch.h"
 #include "tests/temp_dir.h"
@@ -65,6 +66,14 @@ TEST_CASE("a_plan_leaves_one_place_to_write_and_seals_the_rest") {
   REQUIRE(argv.back() == "/init");
 }
 
+TEST_CASE("where_memory_is_watched_no_device_can_be_mapped") {
+  auto plan = a_plan();
+  plan.watched_memory = true;
+  const auto argv = sandbox_arguments(plan, merged_usr());
+  REQUIRE(place(argv, {"--dev", "/dev"}) < place(argv, {"--dev-bind", "/dev/full", "/dev/zero"}));
+  REQUIRE(place(argv, {"--dev-bind", "/dev/full", "/dev/zero"}) < place(argv, {"--remount-ro", "/dev"}));
+}
+
 TEST_CASE("a_runtime_takes_the_place_of_everything_of_the_hosts") {
   const TempDir dir;
   for (const char* folder : {"usr/bin", "etc", "opt", "proc/self", "work", "tmp"}) fs::create_directories(dir.path + "/" + folder);
@@ -96,6 +105,24 @@ TEST_CASE("a_runtime_takes_the_place_of_everything_of_the_hosts") {
   }
   REQUIRE_FALSE(look_at_runtime(dir.path + "/bin", "/x"));
   REQUIRE_FALSE(look_at_runtime(dir.path + "/none", "/x"));
+}
+
+// bubblewrap makes what it mounts over, and follows a link there: out of the new root, into the host's.
+TEST_CASE("where_the_sandbox_mounts_something_of_its_own_a_runtime_has_no_link") {
+  auto plan = a_plan();
+  plan.warm_python = "/home/me/.tnode/warm-python3.py";
+  plan.watched_memory = true;
+  const auto argv = sandbox_arguments(plan, {});
+  int mounts = 0;
+  for (std::size_t i = 0; i < argv.size(); ++i) {
+    const bool from_somewhere = argv[i] == "--ro-bind" || argv[i] == "--ro-bind-data" || argv[i] == "--dev-bind" || argv[i] == "--symlink";
+    if (!from_somewhere && argv[i] != "--proc" && argv[i] != "--dev" && argv[i] != "--tmpfs" && argv[i] != "--dir") continue;
+    const std::string& place = argv[i + (from_somewhere ? 2 : 1)];
+    INFO(place);
+    REQUIRE((place == "/etc" || belongs_to_sandbox(place.substr(1))));
+    ++mounts;
+  }
+  REQUIRE(mounts > 10);
 }
 
 TEST_CASE("a_plan_puts_inputs_of_several_torrents_side_by_side_read_only") {

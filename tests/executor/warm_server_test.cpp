@@ -1,7 +1,9 @@
 // A warm command of the task's own: it is the task's, so whatever it does, an index ends clearly, and the next one is served.
+#include <algorithm>
 #include <sstream>
 #include <thread>
 
+#include "tests/executor/processes.h"
 #include "tests/executor/sandbox_fixture.h"
 
 using namespace tnode;
@@ -12,6 +14,15 @@ namespace {
 constexpr const char* server = R"(
 import os, sys, time
 how = sys.argv[1]
+def work():
+  while True: pass
+def wake_itself():
+  import ctypes, signal
+  signal.signal(signal.SIGCONT, lambda *_: os.fork() or work())
+  libc, timer = ctypes.CDLL(None), ctypes.c_int(0)
+  for ms in range(100, 1000, 100):
+    libc.syscall(222, 1, ctypes.byref((ctypes.c_uint32 * 16)(0, 0, 18, 0)), ctypes.byref(timer))  # timer_create: SIGCONT …
+    libc.syscall(223, timer, 0, (ctypes.c_long * 4)(0, 0, 0, ms * 1000000), None)                  # … then
 if how == 'exits': os.write(2, b'no table\n'); sys.exit(3)
 if how == 'exits well': sys.exit(0)
 if how == 'sleeps': time.sleep(600)
@@ -55,6 +66,7 @@ while True:
               open(name, 'wb').write(bytes(5000))
             except OSError: pass
       import threading; threading.Thread(target=change, daemon=True).start()
+    if how == 'wakes itself': wake_itself()
     os.write(3, b'killed %d\n' % (status & 127) if status & 127 else b'exited %d\n' % (status >> 8))
     continue
   os.close(3)
@@ -177,6 +189,24 @@ TEST_CASE_METHOD(Servers, "a_server_rests_while_there_is_nothing_to_do") {
   while ((states = states_below(runner, "python3")) != "T" && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(std::chrono::milliseconds(2));
   REQUIRE(states == "T");
   REQUIRE(run(with("well")).outcome.good());
+}
+
+TEST_CASE_METHOD(Servers, "a_server_that_wakes_itself_while_it_rests_is_ended_with_what_it_starts") {
+  const pid_t runner = runner_of_this();
+  auto nobody_works = [&] {
+    const auto all = descendants(runner);
+    return std::none_of(all.begin(), all.end(), [](pid_t each) { return proc_text(each, "comm") == "python3\n"; });
+  };
+  // While the sandbox goes on idling; on a machine with more to do it may idle to its end before the server has worked at all.
+  constexpr int most_rounds = 8;
+  bool ended = false;
+  for (int round = 0; round < most_rounds && !ended; ++round) {
+    REQUIRE(run(with("wakes itself")).outcome.good());
+    REQUIRE(eventually(nobody_works));
+    ended = !children(runner).empty();
+  }
+  REQUIRE(ended);
+  REQUIRE(run(with("wakes itself")).outcome.good());
 }
 
 TEST_CASE_METHOD(SandboxFixture, "the_warm_server_of_the_examples_serves") {

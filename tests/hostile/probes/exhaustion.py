@@ -6,6 +6,7 @@ import resource
 import signal
 import socket
 import struct
+import subprocess
 import threading
 import time
 
@@ -72,11 +73,33 @@ def memory_in_children():
     os.wait()
 
 
-@ends("oom", disk_mib=16)
+@ends("oom", watched=REFUSED, disk_mib=16)
 def memory_shared():
     block = mmap.mmap(-1, 1 << 30)
     for at in range(0, 1 << 30, 4096):
         block[at] = 1
+
+
+def leaves_but_a_page_of(file):
+    """A shared map lives as a whole as long as a part of it is mapped, and shows as that part."""
+    maps = []
+    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    for _ in range(50):
+        block = mmap.mmap(file, 20 * MIB)
+        block.write(bytes(20 * MIB))
+        maps.append(block)
+        libc.munmap(ctypes.addressof(ctypes.c_char.from_buffer(block)) + 4096, 20 * MIB - 4096)
+    os._exit(0)
+
+
+@ends("oom", watched=REFUSED, disk_mib=16)
+def memory_of_maps_that_are_mostly_gone():
+    leaves_but_a_page_of(-1)
+
+
+@ends("oom", watched=REFUSED, disk_mib=16)
+def memory_of_a_device():
+    leaves_but_a_page_of(os.open("/dev/zero", os.O_RDWR))
 
 
 @ends("oom", watched=REFUSED, disk_mib=16)
@@ -136,6 +159,25 @@ def memory_of_a_process_whose_first_thread_has_ended():
 
 
 @ends("oom", disk_mib=16)
+def memory_behind_a_name():
+    """A process may have any name, that of a line in which its memory is told too."""
+    libc.prctl(15, b"RssAnon: 0 kB", 0, 0, 0)
+    block = bytearray(1 << 30)
+    time.sleep(1)
+    print(len(block))
+
+
+@ends("exited 0", disk_mib=16)
+def memory_that_is_counted_once():
+    """No more than allowed: a child has its parent's memory, and shows it as its own, until it has become another program, which takes this one long."""
+    block = bytearray(64 * MIB)
+    try:
+        subprocess.run(["none"], env={"PATH": ":".join(["/none"] * 150000)}, close_fds=False)
+    except FileNotFoundError:
+        block.clear()
+
+
+@ends("oom", disk_mib=16)
 def memory_in_sockets():
     """What was sent and is never received belongs to no process's map."""
     pairs = []
@@ -186,7 +228,7 @@ def memory_in_pipes():
 
 @ends("exited 0")
 def memory_locked():
-    block = mmap.mmap(-1, 16 * MIB)
+    block = mmap.mmap(-1, 16 * MIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     at = ctypes.addressof(ctypes.c_char.from_buffer(block))
     shut(libc.mlock, ctypes.c_void_p(at), ctypes.c_size_t(16 * MIB))
     shut(libc.mlockall, 3)
@@ -233,9 +275,10 @@ def disk_of_a_file_without_a_name():
 
 @ends("inode_limit", memory_mib=2048, wall_ms=60000)
 def disk_by_empty_files():
+    """Wherever they lie."""
     number = 0
     while True:
-        os.close(os.open(f"/tmp/{number}", os.O_CREAT | os.O_WRONLY))
+        os.close(os.open(f"/dev/shm/{number}" if number % 10 else f"/tmp/{number}", os.O_CREAT | os.O_WRONLY))
         number += 1
 
 
@@ -356,13 +399,15 @@ def terminals():
         fail(len(made))
 
 
-@ends("exited 0")
+@ends("exited 0", watched=REFUSED)
 def spliced_floods():
     """Pages moved between pipes and files without being copied: bounded by the pipes."""
     source, target = os.pipe(), os.pipe()
     with open("in/run.py", "rb") as file, open("/tmp/copy", "wb") as copy:
         for _ in range(2000):
             moved = call(275, file.fileno(), ctypes.byref(ctypes.c_long(0)), source[1], 0, 400, 0)        # splice
+            if moved < 0:
+                raise OSError(ctypes.get_errno(), "splice")
             doubled = call(276, source[0], target[1], 400, 2)                                             # tee
             os.read(source[0], 65536)
             if doubled > 0:

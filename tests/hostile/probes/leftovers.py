@@ -10,6 +10,7 @@ import struct
 from probe import PLACE, call, ends, fail, libc
 
 KEY = 77
+RW_HINT = 1024 + 11  # Python has no name for it
 
 
 def stay():
@@ -61,6 +62,44 @@ def system_v_objects():
     libc.shmget(KEY, 4096, 0o1666)
     libc.semget(KEY, 1, 0o1666)
     libc.msgget(KEY, 0o1666)
+
+
+@ends("exited 0")
+def system_v_objects_that_nobody_may_read():
+    """Whoever knows the key may find them, and whoever made them may give them another mode."""
+    libc.shmget(KEY, 4096, 0o1000)
+    libc.semget(KEY, 1, 0o1000)
+    libc.msgget(KEY, 0o1000)
+
+
+@ends("exited 0")
+def settings_of_the_parent():
+    """Of the warm command, from which the next index would have them."""
+    parent = os.getppid()
+    if PLACE != "forked":
+        return
+    resource.prlimit(parent, resource.RLIMIT_NOFILE, (16, 16))
+    os.sched_setscheduler(parent, os.SCHED_BATCH, os.sched_param(0))
+    os.sched_setaffinity(parent, {min(os.sched_getaffinity(parent))})
+    os.setpriority(os.PRIO_PROCESS, parent, 19)
+
+
+@ends("exited 0")
+def settings_of_the_streams():
+    """Of descriptions and pipes that the warm command has too."""
+    for number in (1, 2):
+        os.fchmod(number, 0)
+        fcntl.fcntl(number, fcntl.F_SETPIPE_SZ, 4096)
+        fcntl.fcntl(number, fcntl.F_SETSIG, signal.SIGSTOP)
+        fcntl.fcntl(number, fcntl.F_SETOWN, os.getppid())
+        fcntl.fcntl(number, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
+        fcntl.fcntl(number, RW_HINT + 1, struct.pack("Q", 5))
+
+
+@ends("exited 0")
+def modes_of_terminals():
+    for path in ("/dev/pts/ptmx", "/dev/pts"):
+        os.chmod(path, 0)
 
 
 @ends("exited 0")
@@ -149,6 +188,15 @@ def look():
     if signal.pthread_sigmask(signal.SIG_BLOCK, []):
         found.append("blocked signals")
     found += [("ignored", number) for number in range(1, 32) if number not in (signal.SIGPIPE, signal.SIGXFSZ) and signal.getsignal(number) == signal.SIG_IGN]
+    if os.sched_getaffinity(0) != os.sched_getaffinity(1) or os.sched_getscheduler(0) != os.SCHED_OTHER:
+        found.append("place on the processors")
+    for number in (1, 2):
+        seen = oct(os.fstat(number).st_mode), fcntl.fcntl(number, fcntl.F_GETSIG), fcntl.fcntl(number, fcntl.F_GETOWN), fcntl.fcntl(number, fcntl.F_GETFL)
+        least = 8192  # the kernel gives no more to a user who has many pipes elsewhere
+        if seen != (oct(0o10600), 0, 0, os.O_WRONLY) or fcntl.fcntl(number, fcntl.F_GETPIPE_SZ) < least or any(fcntl.fcntl(number, RW_HINT, bytes(8))):
+            found.append(("stream", number, seen))
+    for leader_or_follower in os.openpty():
+        os.close(leader_or_follower)
     for number in range(3, 64):
         try:
             os.fstat(number)

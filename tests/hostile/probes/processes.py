@@ -1,8 +1,10 @@
 """Other processes: their memory, descriptors and fate. The first process is the one that is trusted; outside there must be none at all."""
 import ctypes
+import fcntl
 import os
 import resource
 import signal
+import socket
 
 from probe import NO_SERVER, PLACE, call, ends, fail, libc, shut, word_of
 
@@ -58,6 +60,12 @@ def first_process_cannot_be_read():
 
 @ends("exited 0")
 def first_process_hears_no_signal():
+    left, right = socket.socketpair()
+    for number in (signal.SIGKILL, signal.SIGSTOP):  # from the kernel itself, for whom a descriptor is ready
+        fcntl.fcntl(left, fcntl.F_SETOWN, 1)
+        fcntl.fcntl(left, fcntl.F_SETSIG, number)
+        fcntl.fcntl(left, fcntl.F_SETFL, os.O_ASYNC)
+        right.send(b"x")
     for number in range(1, 65):
         try:
             os.kill(1, number)  # allowed, and without effect: the kernel keeps what it did not ask for from the first process
@@ -126,7 +134,8 @@ def priorities_only_go_down():
         shut(os.sched_setscheduler, 0, policy | os.SCHED_RESET_ON_FORK, os.sched_param(1))
     deadline = (ctypes.c_uint64 * 6)(48 | 6 << 32, 0, 0, 1_000_000, 10_000_000, 10_000_000)
     shut(call, 314, 0, deadline, 0)                 # sched_setattr
-    shut(call, 251, 1, 0, 1 << 13)                  # ioprio_set: real time
+    for kind in (1, 2):
+        shut(call, 251, 1, 0, kind << 13)           # ioprio_set: real time; out of the idle class
     for limit in (resource.RLIMIT_NICE, resource.RLIMIT_RTPRIO):
         if resource.getrlimit(limit) != (0, 0):
             fail("limit", limit, resource.getrlimit(limit))
