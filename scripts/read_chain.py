@@ -168,6 +168,9 @@ def main():
     try:
         with open(arguments.file, "rb") as file:
             chain, blocks, halves, seen = read(file.read())
+        for payments in (chain.credits, chain.debits):
+            if sum(b.amount for b in payments.values()) > LARGEST:
+                raise Broken("the sum of all payments is more than can be counted")
         signed = blocks if arguments.signatures == "all" else [chain.head] + halves
         with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(lambda b: verify_signature(b, folder), signed))

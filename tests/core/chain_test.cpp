@@ -1,6 +1,9 @@
 // The rules of one whole chain, and of the file that it travels in.
+#include <limits>
+
 #include "core/chain_file.h"
 #include "core/forecast.h"
+#include "core/fraud.h"
 #include "core/payment.h"
 #include "tests/catch.h"
 
@@ -205,4 +208,52 @@ TEST_CASE("payments_that_differ_in_anything_have_other_refs") {
   CHECK(changed([](Payment& p) { p.payee = carol.key(); }) != ref);
   CHECK(changed([](Payment& p) { p.amount = 6; }) != ref);
   CHECK(changed([](Payment& p) { p.nonce = sha256("two"); }) != ref);
+}
+
+TEST_CASE("numbers_at_their_limits_are_counted_or_refused") {
+  constexpr Micro most = std::numeric_limits<Micro>::max();
+  Writer a{alice, {}};
+  a.add(a.next(BlockType::genesis, most));
+  a.add(a.next(BlockType::hold, most, "all"));
+  Block more = a.next(BlockType::hold, 1, "more");
+  more.held = most;  // what it would be cannot be written
+  expect_refusal(a, more, "overflow");
+  a.add(a.next(BlockType::debit, most, "all", most));
+  Block below = a.next(BlockType::hold, 2, "below");
+  expect_refusal(a, below, "below the line");
+
+  SECTION("more is not earned than can be summed up") {
+    for (const char* work : {"one", "two"}) {
+      Block credit = a.next(BlockType::credit, most, work);
+      credit.link = rename_id<BlockId>(sha256(work));
+      a.add(credit);
+    }
+    CHECK(a.blocks.back().balance == most);
+    CHECK_THAT(verify_chain_file(file_of(a.blocks)).error().message, has_text("more than can be counted"));
+    Block over = a.next(BlockType::credit, 1, "three");
+    over.link = rename_id<BlockId>(sha256("three"));
+    over.balance = std::numeric_limits<Micro>::min();
+    expect_refusal(a, over, "overflow");
+  }
+  SECTION("time stands still at its end") {
+    Block late = a.next(BlockType::checkpoint);
+    late.time_ms = std::numeric_limits<TimeMs>::max();
+    a.add(late);
+    expect_refusal(a, a.next(BlockType::checkpoint), "time runs backwards");
+    Block as_late = a.next(BlockType::checkpoint);
+    as_late.time_ms = late.time_ms;
+    a.add(as_late);
+    CHECK(verify_chain_file(file_of(a.blocks)).ok());
+  }
+  SECTION("behind the last place there is none") {
+    Block last = a.next(BlockType::checkpoint), wrapped = last;
+    last.seq = (std::uint64_t{1} << 56) - 1;
+    wrapped.seq = last.seq + 1;
+    wrapped.prev = block_id(last);
+    auto read = decode_block(encode_block(wrapped));
+    REQUIRE(read.ok());
+    CHECK(read->seq == 0);
+    CHECK_FALSE(check_next_block(&last, *read, 0, most).ok());
+    CHECK_FALSE(contradiction_of({last, *read}).has_value());  // a first block that is none proves nothing alone
+  }
 }

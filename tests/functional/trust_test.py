@@ -77,8 +77,9 @@ def who_worked_here_is_served_however_poor_strangers_are(program):
         assert status == 0, master.stderr()
         worker.stop()
         farmer = world.farmer("master-farms", PRICE + ["--stranger-cap", "0"], home="master")
-        known = trust(world, "master", worker.key)
-        assert known["claim_micro"] == known["room_micro"] == 2_000_000, known
+        # Its terms are in the store some moments after it says that it farms.
+        known = until(lambda: (seen := trust(world, "master", worker.key))["room_micro"] == 2_000_000 and seen, "the farmer's terms are kept")
+        assert known["claim_micro"] == 2_000_000, known
         status, _, stranger = seed(world, "stranger", 1, farmer, queue="3s")
         assert status == 6 and refusals(stranger), stranger.stderr()
         status, answer, asks = seed(world, "worker-asks", 4, farmer, home="worker")

@@ -261,6 +261,9 @@ int work(const Stories& stories, int worker, const Wishes& wishes, int report) {
   const auto& story = stories.whole;
   auto mine = [&](std::size_t i) { return i % workers == static_cast<std::size_t>(worker); };
   try {
+    for (std::size_t i = 0; i < story.size(); ++i)
+      for (std::size_t later = i + 1; mine(i) && later < story.size(); ++later)
+        if (story[i].what == Moment::What::step && story[later].what == Moment::What::step) judge.fork_from(story[i], story[later]);
     for (std::size_t i = 0; i < stories.checkpoint.size(); ++i) {
       if (!mine(i)) continue;
       judge.cut_everywhere(stories.checkpoint[i]);
@@ -274,8 +277,6 @@ int work(const Stories& stories, int worker, const Wishes& wishes, int report) {
         judge.judge_images(story[i]);
         if (round > 0) continue;
         judge.refuse_everywhere(story[i]);
-        for (std::size_t later = i + 1; later < story.size(); ++later)
-          if (story[i].what == Moment::What::step && story[later].what == Moment::What::step) judge.fork_from(story[i], story[later]);
       }
   } catch (const Violation& violation) {
     std::printf("violation: %s\n", violation.what());
