@@ -2,6 +2,7 @@
 // evidence, and with a random sample of the other halves.
 #include <sys/random.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <map>
@@ -117,7 +118,11 @@ Result<AuditedChain> Auditor::fetch(const NodeKey& key, std::vector<Block> evide
 }
 
 /// What the chains of a few counterparties say of their dealings with it.
-struct Sample { std::size_t asked = 0, answered = 0; std::uint64_t found = 0, missing = 0, contradicted = 0; };
+struct Sample {
+  std::size_t asked = 0, answered = 0;
+  std::uint64_t found = 0, missing = 0, contradicted = 0;
+  std::vector<Fraud> frauds;  ///< by a payee who booked something else than it was paid
+};
 
 Sample look_into_counterparties(Auditor& auditor, const ChainReport& report) {
   std::map<NodeKey, std::vector<const Block*>> dealings;
@@ -139,10 +144,14 @@ Sample look_into_counterparties(Auditor& auditor, const ChainReport& report) {
       if (block.type == BlockType::credit) halves[block.link] = &block;
     }
     for (const Block* block : dealings[key]) {
-      auto half = halves.find(block->type == BlockType::debit ? block_id(*block) : block->link);
+      const bool debit = block->type == BlockType::debit;
+      auto half = halves.find(debit ? block_id(*block) : block->link);
       if (half == halves.end()) ++sample.missing;
-      else if (half->second->amount != block->amount || half->second->counterparty != report.key()) ++sample.contradicted;
-      else ++sample.found;
+      else if (debit ? halves_fit(*block, *half->second) : halves_fit(*half->second, *block)) ++sample.found;
+      else {
+        ++sample.contradicted;
+        if (auto fraud = find_fraud({*block, *half->second})) sample.frauds.push_back(std::move(*fraud));
+      }
     }
   }
   return sample;
@@ -158,8 +167,7 @@ Result<void> keep_proof(const Home& home, const Fraud& fraud) {
   auto own = open_own_store(home, *key, wall_clock_ms());
   if (!own) return own.error();
   if (auto begun = own->store->begin(); !begun) return begun;
-  for (const Block& block : fraud.blocks)
-    if (auto kept = own->store->keep_chain_block(block); !kept && kept.error().code == Code::io) return kept.error();
+  if (auto kept = own->store->keep_proof(fraud); !kept) return kept;
   return own->store->commit();
 }
 
@@ -206,6 +214,8 @@ int audit_stranger(const GlobalOptions& global, const NodeKey& key, const std::s
     if (auto started = auditor.start(); !started) return fail_with(started.error());
     std::vector<Block> ours;
     if (store) (*store)->scan_foreign(key, [&](const Block& block) { ours.push_back(block); });
+    std::uint64_t seen = 0;
+    for (const Block& block : ours) seen = std::max(seen, block.seq + 1);
     auto chain = auditor.fetch(key, std::move(ours), false);
     if (!chain) {
       text += "published  nothing that can be verified: " + chain.error().message + "\n";
@@ -219,17 +229,21 @@ int audit_stranger(const GlobalOptions& global, const NodeKey& key, const std::s
               " bundles fetched, " + format_size(chain->received_bytes) + ")\n          balance " + format_credits(head.balance) + " credits, held " + format_credits(head.held) + ", line " + format_credits(r.chain.line_micro()) + "\n          " + std::to_string(r.credits_proved) + " of " +
               std::to_string(r.credits) + " CREDITs with the payer's DEBIT, " + std::to_string(r.debits_receipted) + " of " + std::to_string(r.debits) + " DEBITs with a receipt\n";
       text += "claimed   " + format_credits(r.unproved_micro) + " credits without the DEBIT behind them\n";
+      const std::uint64_t unpublished = seen - std::min(seen, r.chain.blocks());
+      if (unpublished > 0) text += "missing   " + std::to_string(unpublished) + " blocks: this node has block " + std::to_string(seen - 1) + " of it, and what is published ends before that; a chain that grows is published within a minute\n";
       text += "sample    " + std::to_string(sample.answered) + " of " + std::to_string(sample.asked) + " counterparties publish a chain; there, " + std::to_string(sample.found) + " other halves were found, " + std::to_string(sample.missing) +
               " are missing, " + std::to_string(sample.contradicted) + " say something else\n";
       json["published"] = Json{{"blocks", r.chain.blocks()}, {"head", to_hex(block_id(head))}, {"balance_micro", head.balance}, {"held_micro", head.held}, {"line_micro", r.chain.line_micro()}, {"earned_micro", r.earned_micro},
-                               {"paid_micro", r.paid_micro}, {"credits", r.credits}, {"credits_proved", r.credits_proved}, {"debits", r.debits}, {"debits_receipted", r.debits_receipted}, {"unproved_micro", r.unproved_micro},
+                               {"paid_micro", r.paid_micro}, {"credits", r.credits}, {"credits_proved", r.credits_proved}, {"debits", r.debits}, {"debits_receipted", r.debits_receipted}, {"unproved_micro", r.unproved_micro}, {"unpublished", unpublished},
                                {"signatures", r.signatures}, {"bundles", chain->bundles}, {"bundles_fetched", chain->fetched}, {"bytes_fetched", chain->received_bytes},
                                {"sample", {{"asked", sample.asked}, {"answered", sample.answered}, {"found", sample.found}, {"missing", sample.missing}, {"contradicted", sample.contradicted}}}};
       if (sample.contradicted) status = exit_error;
+      frauds = sample.frauds;
     }
-    frauds = auditor.frauds();
+    frauds.insert(frauds.end(), auditor.frauds().begin(), auditor.frauds().end());
   }
-  if (!fraud && !frauds.empty() && frauds.front().key == key) fraud = frauds.front();
+  for (const Fraud& each : frauds)
+    if (!fraud && each.key == key) fraud = each;
   if (fraud) frauds.push_back(*fraud);
   for (const Fraud& each : frauds)
     if (auto kept = keep_proof(*home, each); !kept) (void)fail_with(kept.error());
