@@ -40,7 +40,7 @@ std::string Farmer::audit_problem(const NodeKey& key) const {
   const std::string limit = "above " + format_credits(options_.audit_above_micro) + " credits promised at once this farmer first verifies the requester's published chain: ";
   auto audit = audits_.find(key);
   if (audit == audits_.end() || audit->second.under_way || audit->second.problem.empty()) return limit + "that is under way";
-  return limit + audit->second.problem;
+  return limit + audit->second.problem + " (its owner may allow more: --audit-above, --line-of)";
 }
 
 /// How many units of this offer it may have at a time without an audit; begins the audit when that cuts something off.
@@ -54,7 +54,11 @@ std::int64_t Farmer::queue_by_audit(const Offer& offer, const OfferId& id, Micro
 }
 
 void Farmer::on(const ChainAudited& event) {
-  audits_[event.key] = {.ended_ms = now_, .verified_ms = now_, .blocks = event.blocks, .unproved_micro = event.unproved_micro};
+  Audit& audit = audits_[event.key] = Audit{};
+  audit.ended_ms = now_;
+  audit.verified_ms = now_;
+  audit.blocks = event.blocks;
+  audit.unproved_micro = event.unproved_micro;
   note("audited", {{"requester", to_hex(event.key)}, {"blocks", std::to_string(event.blocks)}, {"unproved_micro", std::to_string(event.unproved_micro)}, {"bundles_fetched", std::to_string(event.bundles_fetched)}});
   say_again_to(event.key);
 }
