@@ -11,6 +11,15 @@ LOADED_AT_START = set(sys.modules)
 import atexit
 import gc
 
+# From 3.13 on an interpreter keeps the source of -c for tracebacks. What it imports for that is there with -c alone.
+KEEPERS_OF_SOURCE = {}
+if sys.version_info >= (3, 13):
+    import linecache
+
+    KEEPERS_OF_SOURCE = {name: sys.modules.pop(name) for name in list(sys.modules) if name not in LOADED_AT_START | {"atexit", "gc"}}
+    del linecache
+    sys.path_importer_cache.pop(sys.path[0], None)  # this file's folder, which no script has
+
 REQUESTS = 3
 ENCODING, ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 SCRIPTS = {}
@@ -177,6 +186,8 @@ def run(argv, name, code, space):
             if isinstance(code, (str, bytes)):
                 broken = True
                 code = compile(code, name, "exec", dont_inherit=True)
+            if argv[1] == "-c" and KEEPERS_OF_SOURCE:
+                keep_source(code, argv[2] + "\n", name)
             exec(code, space)
     except SystemExit as ending:
         return status_of(ending)
@@ -184,6 +195,12 @@ def run(argv, name, code, space):
         show(error, None if broken else error.__traceback__.tb_next)
         return -2 if isinstance(error, KeyboardInterrupt) else 1
     return 0
+
+
+def keep_source(code, source, name):
+    for each, module in KEEPERS_OF_SOURCE.items():
+        sys.modules.setdefault(each, module)
+    sys.modules["linecache"]._register_code(code, source, name)
 
 
 def finish(status):
@@ -237,7 +254,8 @@ def flushed(aloud):
             if stream is sys.stdout and good:
                 good = False
                 if aloud:
-                    os.write(2, ("Exception ignored in: %r\n%s: %s\n" % (stream, type(error).__name__, error)).encode())
+                    where = "on flushing sys.stdout:" if sys.version_info >= (3, 13) else "in: %r" % stream
+                    os.write(2, ("Exception ignored %s\n%s: %s\n" % (where, type(error).__name__, error)).encode())
     return good
 
 
