@@ -126,6 +126,7 @@ void ChainAudit::get(std::uint64_t enough_at) {
   SegmentSearch search{request_.key, newest_->newest, newest_->block.seq + 1, enough_at, request_.holders, request_.peers, record_.open};
   auto self = shared_from_this();
   auto each = [self](ChainSegment segment) -> Result<void> {
+    if (!self->end_) return fail(Code::refused, "it was given up");
     if (++self->chain_.bundles > self->request_.most_bundles) return fail(Code::refused, "it has more than " + std::to_string(self->request_.most_bundles) + " bundles that are not known here");
     self->chain_.fetched += segment.fetched;
     self->chain_.received_bytes += segment.received_bytes;
@@ -149,6 +150,11 @@ void ChainAudit::verify(bool goes_on) {
       self->finish(std::move(self->chain_));
     };
   });
+}
+
+void ChainAudit::give_up(const std::string& why) {
+  looking_ = false;
+  finish(fail(Code::timeout, why));
 }
 
 void ChainAudit::finish(Result<AuditedChain> chain, std::optional<Fraud> fraud) {

@@ -48,6 +48,8 @@ class ChainAudit : public std::enable_shared_from_this<ChainAudit> {
   using End = std::function<void(Result<AuditedChain> chain, std::optional<Fraud> fraud)>;
   static std::shared_ptr<ChainAudit> begin(const Home& home, AuditRequest request, AuditPorts ports, End end);
   void heard(const ItemFound& item);
+  /// Ends it as `timeout`, unless it has ended.
+  void give_up(const std::string& why);
 
  private:
   ChainAudit(const Home& home, AuditRequest request, AuditPorts ports, End end);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "cli/node.h"
+#include "cli/quantities.h"
 
 namespace tnode {
 void FarmerAudits::audit(const AuditChain& effect) {
@@ -24,6 +25,10 @@ void FarmerAudits::begin(const AuditChain& effect) {
   ports.later = [this](TimeMs delay_ms, std::function<void()> action) { node_.later(delay_ms, std::move(action)); };
   ports.work = [this](std::function<std::function<void()>()> job) { node_.work(std::move(job)); };
   running_[effect.key] = ChainAudit::begin(node_.home(), std::move(request), std::move(ports), [this, key = effect.key](const Result<AuditedChain>& chain, const std::optional<Fraud>& fraud) { ended(key, chain, fraud); });
+  // Who gives a byte now and then keeps nobody else's chain from being looked at.
+  node_.later(audit_limit_ms, [running = std::weak_ptr(running_[effect.key])] {
+    if (auto audit = running.lock()) audit->give_up("it was not here within " + format_duration(audit_limit_ms));
+  });
 }
 
 void FarmerAudits::fetch(FetchTorrent request, std::function<void(const FetchDone*, const std::string&)> end) {

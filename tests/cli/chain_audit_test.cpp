@@ -232,3 +232,36 @@ TEST_CASE("an_older_head_takes_nothing_back") {
   REQUIRE(again.chain.ok());
   CHECK(again.chain->report.signatures == 0);
 }
+
+TEST_CASE("an_audit_that_is_given_up_ends_once_and_fetches_no_further") {
+  Net net;
+  Story story;
+  story.grow(3'000, "a");
+  net.publish(story.blocks);
+  std::vector<std::pair<FetchTorrent, std::function<void(const FetchDone*, const std::string&)>>> asked;
+  int ended = 0;
+  AuditPorts ports;
+  ports.find_head = [](const NodeKey&) {};
+  ports.later = [&](TimeMs, std::function<void()> action) { net.timers.push_back(std::move(action)); };
+  ports.work = [](const std::function<std::function<void()>()>&) { FAIL("nothing is to be verified"); };
+  ports.fetch = [&](const FetchTorrent& request, auto end) { asked.emplace_back(request, end); };
+  AuditRequest request;
+  request.key = alice.key();
+  auto audit = ChainAudit::begin(net.home, std::move(request), std::move(ports), [&](const Result<AuditedChain>& chain, const std::optional<Fraud>&) {
+    ++ended;
+    CHECK(chain.error().code == Code::timeout);
+    CHECK(chain.error().message == "it takes too long");
+  });
+  audit->heard({alice.key(), head_salt, 3'000, encode_published_head(*net.head), true});
+  REQUIRE(asked.size() == 1);
+  audit->give_up("it takes too long");
+  CHECK(ended == 1);
+  // What was under way comes after all.
+  auto bundle = find_bundle(net.publisher.segment_dir(asked[0].first.v2_hash));
+  fs::copy(bundle->dir(), asked[0].first.parent_dir + "/" + bundle->torrent.name, fs::copy_options::recursive);
+  const FetchDone done{asked[0].first.v2_hash, bundle->torrent, asked[0].first.parent_dir, 1};
+  asked[0].second(&done, "");
+  CHECK(asked.size() == 1);
+  for (auto& action : std::exchange(net.timers, {})) action();
+  CHECK(ended == 1);
+}
