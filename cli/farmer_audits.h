@@ -33,7 +33,7 @@ class FarmerAudits {
 
 inline constexpr std::size_t audits_at_once = 4;
 inline constexpr TimeMs audit_limit_ms = 300'000;
-inline constexpr TimeMs audit_head_wait_ms = 10'000;
+inline constexpr TimeMs audit_head_wait_ms = 20'000;  ///< a node that has just started takes a while to reach the DHT
 inline constexpr std::uint64_t audit_most_bundles = 512;  ///< half a million blocks: a longer chain is for its farmer's owner to judge (--line-of)
 
 }  // namespace tnode
