@@ -12,7 +12,7 @@ TASK = """tnode: 1
 name: {name}
 command: [sh, -c, "echo {{index}} > out/{{index}}"]
 array: {{range: 0-{last}}}
-timeouts: {{queue: 60s, run: 50s, total: 110s}}
+timeouts: {{queue: 150s, run: 50s, total: 220s}}
 resources: {{disk: 1MiB, memory: 32MiB}}
 market: {{max_price: 5}}
 quorum: {{agree: 1, max: 1}}
@@ -50,7 +50,7 @@ def an_award_above_the_limit_waits_for_an_audit_and_each_audit_fetches_what_is_n
         first = published(world, "requester", public)
         assert first["blocks"] >= 123 and first["bytes_fetched"] >= 123 * 312, first
         public.stop()
-        status, answer, requester = world.seed("requester", task(world, "first", 12), bootstrap=[hub.listen], peers=[farmer.listen], limit=120)
+        status, answer, requester = world.seed("requester", task(world, "first", 12), bootstrap=[hub.listen], peers=[farmer.listen], limit=240)
         assert status == 0 and answer["accepted"] == 12, requester.stderr()
         audit = farmer.expect("audited")
         assert audit["blocks"] >= first["blocks"] and audit["unproved_micro"] == 0 and audit["bundles_fetched"] == 1, audit
@@ -63,7 +63,7 @@ def an_award_above_the_limit_waits_for_an_audit_and_each_audit_fetches_what_is_n
         public.stop()
         farmer.stop()
         again = world.farmer("farmer-again", terms, home="farmer", bootstrap=[hub.listen])
-        status, answer, requester = world.seed("requester-again", task(world, "second", 11), home="requester", bootstrap=[hub.listen], peers=[again.listen], limit=120)
+        status, answer, requester = world.seed("requester-again", task(world, "second", 11), home="requester", bootstrap=[hub.listen], peers=[again.listen], limit=240)
         assert status == 0 and answer["accepted"] == 11, requester.stderr()
         later = again.expect("audited")
         assert later["blocks"] >= audit["blocks"] and later["bundles_fetched"] <= 1, later  # the DHT may still show it the older head
