@@ -50,13 +50,13 @@ Result<void> write_audit_record(const Home& home, const NodeKey& key, const Audi
 std::vector<Block> verified_before(const Home& home, const AuditRecord& record, const std::vector<std::uint64_t>& seqs) {
   std::vector<Block> found;
   auto wanted = [&](std::uint64_t seq) { return seqs.empty() || std::find(seqs.begin(), seqs.end(), seq) != seqs.end(); };
-  auto read = [&](const StoredBundle& bundle, std::uint64_t first) {
-    auto blocks = read_file(bundle.dir() + "/" + segment_blocks_file);
-    for (std::size_t place = 0; blocks && place + block_bytes <= blocks->size(); place += block_bytes)
-      if (wanted(first + place / block_bytes))
-        if (auto block = decode_block(std::string_view(*blocks).substr(place, block_bytes))) found.push_back(*block);
+  auto read = [&](const StoredBundle& bundle) {
+    auto bytes = read_file(bundle.dir() + "/" + segment_blocks_file);
+    if (!bytes) return;
+    for (const Block& block : blocks_in(*bytes))
+      if (wanted(block.seq)) found.push_back(block);
   };
-  if (auto open = seqs.empty() && !record.open.is_zero() ? find_bundle(home.segment_dir(record.open)) : Result<StoredBundle>(fail(Code::not_found, ""))) read(*open, record.summed_up());
+  if (auto open = seqs.empty() && !record.open.is_zero() ? find_bundle(home.segment_dir(record.open)) : Result<StoredBundle>(fail(Code::not_found, ""))) read(*open);
   const std::uint64_t lowest = seqs.empty() ? 0 : *std::min_element(seqs.begin(), seqs.end());
   Hash at = record.sealed;
   for (std::uint64_t behind = record.summed_up(); behind > lowest;) {
@@ -64,7 +64,7 @@ std::vector<Block> verified_before(const Home& home, const AuditRecord& record, 
     auto text = bundle ? read_file(bundle->dir() + "/manifest") : Result<Bytes>(bundle.error());
     auto manifest = text ? decode_segment_manifest(*text) : Result<SegmentManifest>(text.error());
     if (!manifest || manifest->first >= behind) break;
-    if (seqs.empty() || std::any_of(seqs.begin(), seqs.end(), [&](std::uint64_t seq) { return seq >= manifest->first && seq < behind; })) read(*bundle, manifest->first);
+    if (seqs.empty() || std::any_of(seqs.begin(), seqs.end(), [&](std::uint64_t seq) { return seq >= manifest->first && seq < behind; })) read(*bundle);
     behind = manifest->first;
     at = manifest->previous.v2;
   }

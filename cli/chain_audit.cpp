@@ -15,18 +15,17 @@ namespace {
 constexpr TimeMs ask_again_ms = 1'000;    // a search in a DHT that is not reached yet finds nothing: asked again
 constexpr TimeMs settle_ms = 1'500;       // after the first head was found: others may know a newer one; silent DHT nodes are not waited for
 
-void take_signed(std::vector<Block>& into, std::set<BlockId>& taken, std::string_view bytes, const NodeKey& key) {
-  for (std::size_t at = 0; at + block_bytes <= bytes.size(); at += block_bytes)
-    if (auto block = decode_block(bytes.substr(at, block_bytes)); block && block->key == key && check_block_shape(*block) && verify_block(*block) && taken.insert(block_id(*block)).second) into.push_back(*block);
-}
-
 /// What a chain that does not hold, or holds and is another one than before, proves of its author: only blocks with a right signature count.
 std::optional<Fraud> fraud_in(const Home& home, const AuditRecord& before, const std::vector<ChainSegment>& parts, const NodeKey& key) {
-  std::vector<Block> blocks;
-  std::set<BlockId> taken;
-  for (const ChainSegment& part : parts) take_signed(blocks, taken, part.blocks, key);
-  for (const Block& block : verified_before(home, before, {}))
-    if (taken.insert(block_id(block)).second) blocks.push_back(block);
+  std::vector<Block> blocks = verified_before(home, before, {});
+  std::set<BlockId> known;
+  for (const Block& block : blocks) known.insert(block_id(block));
+  for (const ChainSegment& part : parts)
+    for (const Block& block : blocks_in(part.blocks))
+      if (block.key == key && !known.count(block_id(block)) && check_block_shape(block) && verify_block(block)) {
+        known.insert(block_id(block));
+        blocks.push_back(block);
+      }
   return find_fraud(blocks);
 }
 
@@ -53,7 +52,7 @@ struct Verified {
   Hash over{};  ///< a bundle that another one took the place of
 };
 
-/// `before` was used if its summary is set. Leaves a record for the next audit.
+/// `goes_on`: the parts begin where the summary of `before` ends; else with the chain. Leaves a record for the next audit.
 Verified verified(const Home& home, const PublishedHead& head, const AuditRecord& before, bool goes_on, std::vector<ChainSegment> parts, const std::vector<Block>& evidence) {
   const NodeKey& key = head.block.key;
   std::reverse(parts.begin(), parts.end());
@@ -127,10 +126,11 @@ void ChainAudit::get(std::uint64_t enough_at) {
   auto self = shared_from_this();
   auto each = [self](ChainSegment segment) -> Result<void> {
     if (!self->end_) return fail(Code::refused, "it was given up");
-    if (++self->chain_.bundles > self->request_.most_bundles) return fail(Code::refused, "it has more than " + std::to_string(self->request_.most_bundles) + " bundles that are not known here");
+    if (self->parts_.size() >= self->request_.most_bundles) return fail(Code::refused, "it has more than " + std::to_string(self->request_.most_bundles) + " bundles that are not known here");
     self->chain_.fetched += segment.fetched;
     self->chain_.received_bytes += segment.received_bytes;
     self->parts_.push_back(std::move(segment));
+    self->chain_.bundles = self->parts_.size();
     return {};
   };
   get_segments(home_, std::move(search), ports_.fetch, each, [self, enough_at](const Result<void>& done) { done ? self->verify(enough_at > 0) : self->finish(done.error()); });

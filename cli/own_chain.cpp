@@ -12,13 +12,6 @@ namespace {
 
 constexpr TimeMs look_every_ms = 1'000;
 
-std::vector<Block> blocks_in(std::string_view bytes) {
-  std::vector<Block> blocks;
-  for (std::size_t at = 0; at + block_bytes <= bytes.size(); at += block_bytes)
-    if (auto block = decode_block(bytes.substr(at, block_bytes))) blocks.push_back(*block);
-  return blocks;
-}
-
 }  // namespace
 
 OwnChain::OwnChain(Node& node, Store& store, std::optional<RestoredMark> mark) : node_(node), store_(store) {

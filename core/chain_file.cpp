@@ -98,6 +98,13 @@ Result<void> ChainVerifier::add(std::string_view own, std::string_view halves, c
 ChainSummary ChainVerifier::summary() const { return {report_.chain.state(), report_, owed_signed(report_)}; }
 ChainReport ChainVerifier::report() && { return std::move(report_); }
 
+std::vector<Block> blocks_in(std::string_view bytes) {
+  std::vector<Block> blocks;
+  for (std::size_t at = 0; at + block_bytes <= bytes.size(); at += block_bytes)
+    if (auto block = decode_block(bytes.substr(at, block_bytes))) blocks.push_back(*block);
+  return blocks;
+}
+
 std::string_view own_part(std::string_view file) {
   constexpr std::size_t key_at = 24;  // in a block
   const auto key_of = [&](std::size_t at) { return file.substr(at + key_at, 32); };

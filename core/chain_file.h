@@ -68,6 +68,9 @@ class ChainVerifier {
   std::set<BlockId> joined_;
 };
 
+/// The blocks that stand behind one another in these bytes; what is none is passed over. Nothing of them is checked.
+std::vector<Block> blocks_in(std::string_view bytes);
+
 /// The whole blocks that a file begins with and that have the key of its first: the chain itself, before the halves of others.
 std::string_view own_part(std::string_view file);
 

@@ -130,9 +130,8 @@ std::optional<Fraud> find_fraud(const std::vector<Block>& blocks) {
 }
 
 std::optional<Fraud> find_fraud_in(std::string_view file) {
-  std::vector<Block> blocks;
-  for (std::size_t at = 0; at + block_bytes <= file.size(); at += block_bytes)
-    if (auto block = decode_block(file.substr(at, block_bytes)); block && check_block_shape(*block) && verify_block(*block)) blocks.push_back(*block);
+  std::vector<Block> blocks = blocks_in(file);
+  std::erase_if(blocks, [](const Block& block) { return !check_block_shape(block) || !verify_block(block); });
   return find_fraud(blocks);
 }
 

@@ -5,6 +5,7 @@
 
 #include "cli/bundle_disk.h"
 #include "tests/catch.h"
+#include "tests/keys.h"
 #include "tests/temp_dir.h"
 
 using namespace tnode;
@@ -12,11 +13,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-KeyPair key_of(std::uint8_t number) {
-  Seed seed;
-  seed.fill(number);
-  return KeyPair::from_seed(seed);
-}
 const KeyPair alice = key_of(1), bob = key_of(2);
 
 /// A chain of Alice's that holds and releases, with a CHECKPOINT at the end of each segment.

@@ -3,16 +3,12 @@
 
 #include "core/chain_file.h"
 #include "tests/catch.h"
+#include "tests/keys.h"
 
 using namespace tnode;
 
 namespace {
 
-KeyPair key_of(std::uint8_t number) {
-  Seed seed;
-  seed.fill(number);
-  return KeyPair::from_seed(seed);
-}
 const KeyPair alice = key_of(1), bob = key_of(2), carol = key_of(3);
 
 /// One chain of Alice's that grows by right blocks, and what the others sign for it.

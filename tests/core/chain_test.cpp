@@ -6,16 +6,12 @@
 #include "core/fraud.h"
 #include "core/payment.h"
 #include "tests/catch.h"
+#include "tests/keys.h"
 
 using namespace tnode;
 
 namespace {
 
-KeyPair key_of(std::uint8_t number) {
-  Seed seed;
-  seed.fill(number);
-  return KeyPair::from_seed(seed);
-}
 const KeyPair alice = key_of(1), bob = key_of(2), carol = key_of(3);
 
 /// Writes blocks that follow the last one, right unless a test changes them before they are signed.

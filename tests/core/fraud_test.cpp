@@ -5,16 +5,12 @@
 #include <limits>
 
 #include "tests/catch.h"
+#include "tests/keys.h"
 
 using namespace tnode;
 
 namespace {
 
-KeyPair key_of(std::uint8_t number) {
-  Seed seed;
-  seed.fill(number);
-  return KeyPair::from_seed(seed);
-}
 const KeyPair cheat = key_of(1), other = key_of(2);
 
 /// A block that is right by itself.

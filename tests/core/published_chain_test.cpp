@@ -3,16 +3,12 @@
 
 #include "core/chain.h"
 #include "tests/catch.h"
+#include "tests/keys.h"
 
 using namespace tnode;
 
 namespace {
 
-KeyPair key_of(std::uint8_t number) {
-  Seed seed;
-  seed.fill(number);
-  return KeyPair::from_seed(seed);
-}
 const KeyPair alice = key_of(1), bob = key_of(2);
 
 Block signed_block() {

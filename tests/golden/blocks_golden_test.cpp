@@ -1,16 +1,11 @@
 // The bytes, id and signature of one block of every type: chains already written must be readable for ever.
 #include "core/chain.h"
 #include "tests/golden/golden_file.h"
+#include "tests/keys.h"
 
 using namespace tnode;
 
 namespace {
-
-KeyPair key_of(std::uint8_t number) {
-  Seed seed;
-  seed.fill(number);
-  return KeyPair::from_seed(seed);
-}
 
 /// A chain in which every type stands once, each block with every field set that its type uses.
 std::vector<Block> sample_chain() {

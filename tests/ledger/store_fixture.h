@@ -4,15 +4,11 @@
 
 #include "ledger/store.h"
 #include "tests/catch.h"
+#include "tests/keys.h"
 #include "tests/temp_dir.h"
 
 namespace tnode {
 
-inline KeyPair key_of(std::uint8_t number) {
-  Seed seed;
-  seed.fill(number);
-  return KeyPair::from_seed(seed);
-}
 inline Hash hash_of(const std::string& text) { return sha256(text); }
 
 struct StoreFixture {
